@@ -1,0 +1,124 @@
+#include "core/base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/base/error.h"
+
+namespace strata {
+namespace {
+
+[[noreturn]] void fail(const char* operation, const fs::path& path) {
+  throw DataError(fmt::format("{}: cannot {}: {}", path.string(), operation, std::strerror(errno)));
+}
+
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  Descriptor(const fs::path& path, int flags, const char* operation) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+    if (fd_ < 0) fail(operation, path);
+  }
+  ~Descriptor() { ::close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void flush(const fs::path& path, int flags) {
+  Descriptor file(path, flags, "open");
+  if (::fsync(file.get()) != 0) fail("flush", path);
+}
+
+void write_all(int fd, std::string_view content, const fs::path& path) {
+  while (!content.empty()) {
+    const ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("write", path);
+    content.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  Descriptor file(path, O_RDONLY, "open");
+  std::string content;
+  char buffer[1 << 16];
+  for (;;) {
+    const ssize_t n = ::read(file.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("read", path);
+    if (n == 0) return content;
+    content.append(buffer, static_cast<std::size_t>(n));
+  }
+}
+
+void publish_file(const fs::path& part, const fs::path& path) {
+  flush(part, O_RDWR);
+  if (::rename(part.c_str(), path.c_str()) != 0) fail("rename", part);
+  flush(path.has_parent_path() ? path.parent_path() : fs::path("."), O_RDONLY | O_DIRECTORY);
+}
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  if (path.has_parent_path()) make_folder(path.parent_path());
+  const fs::path part = path.string() + ".part";
+  try {
+    {
+      Descriptor file(part, O_WRONLY | O_CREAT | O_TRUNC, "create");
+      write_all(file.get(), content, part);
+    }
+    publish_file(part, path);
+  } catch (...) {
+    ::unlink(part.c_str());
+    throw;
+  }
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  if (fs::is_directory(path)) return;
+  for (fs::path p = path; !p.empty() && p != p.root_path(); p = p.parent_path()) {
+    std::error_code ignored;
+    if (fs::exists(p, ignored) && !fs::is_directory(p, ignored)) {
+      throw ConfigError(fmt::format("{}: cannot make this folder: {} is a file, not a folder", path.string(), p.string()));
+    }
+  }
+  throw ConfigError(fmt::format("{}: cannot make this folder: {}", path.string(), code.message()));
+}
+
+std::uint64_t free_bytes(const fs::path& path) {
+  fs::path p = fs::absolute(path);
+  while (!fs::exists(p) && p.has_relative_path()) p = p.parent_path();
+  return fs::space(p).available;
+}
+
+MappedFile::MappedFile(const fs::path& path) {
+  Descriptor file(path, O_RDONLY, "open");
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) fail("stat", path);
+  size_bytes_ = static_cast<std::size_t>(status.st_size);
+  if (size_bytes_ == 0) return;
+  void* mapped = ::mmap(nullptr, size_bytes_, PROT_READ, MAP_SHARED, file.get(), 0);
+  if (mapped == MAP_FAILED) fail("map", path);
+  data_ = static_cast<const char*>(mapped);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_bytes_);
+}
+
+}  // namespace strata

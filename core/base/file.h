@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace strata {
+
+namespace fs = std::filesystem;
+
+/// The whole content of a file. Throws DataError that names `path` and the system's reason.
+std::string read_file(const fs::path& path);
+
+/// Writes `content` to `path` so that after a crash either the old file or the whole new one is there: written beside
+/// under a name ending in `.part`, flushed to disk, renamed, folder flushed. Makes missing parent folders.
+/// Throws DataError with the system's reason (full disk, no permission); the partial file is then removed.
+void write_file_atomically(const fs::path& path, std::string_view content);
+
+/// Flushes what was written at `part` to disk, renames it to `path` and flushes the folder. For writers that fill the
+/// file themselves (HDF5). Throws DataError.
+void publish_file(const fs::path& part, const fs::path& path);
+
+/// Makes `path` and its parents. Throws ConfigError, naming the part that is in the way, if one of them is no folder.
+void make_folder(const fs::path& path);
+
+/// Bytes free to us on the file system of `path` or of its nearest parent that exists.
+std::uint64_t free_bytes(const fs::path& path);
+
+/// A read-only memory map of a whole file. Move-only; the bytes live as long as the object.
+class MappedFile {
+ public:
+  /// Throws DataError if the file cannot be opened or mapped.
+  explicit MappedFile(const fs::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&&) = delete;
+
+  const char* data() const { return data_; }
+  std::size_t size_bytes() const { return size_bytes_; }
+
+ private:
+  const char* data_ = nullptr;
+  std::size_t size_bytes_ = 0;
+};
+
+}  // namespace strata

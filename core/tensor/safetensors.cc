@@ -1,0 +1,109 @@
+#include "core/tensor/safetensors.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstring>
+#include <memory>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/config/json.h"
+
+namespace strata {
+namespace {
+
+constexpr std::size_t kMaxHeaderBytes = 100'000'000;  // as in the reference implementation
+
+struct Dtype {
+  const char* name;
+  at::ScalarType type;
+};
+constexpr Dtype kDtypes[] = {{"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16},
+                             {"I64", at::kLong},   {"I32", at::kInt},   {"I16", at::kShort}, {"I8", at::kChar},
+                             {"U8", at::kByte},    {"BOOL", at::kBool}};
+
+[[noreturn]] void fail(const fs::path& path, const std::string& message) {
+  throw DataError(fmt::format("{}: not a valid safetensors file: {}", path.string(), message));
+}
+
+Json read_header(const MappedFile& file, const fs::path& path, std::size_t* data_start) {
+  std::uint64_t length = 0;
+  if (file.size_bytes() < sizeof length) fail(path, fmt::format("it has only {} bytes", file.size_bytes()));
+  std::memcpy(&length, file.data(), sizeof length);
+  if (length > kMaxHeaderBytes || length > file.size_bytes() - sizeof length) {
+    fail(path, fmt::format("its header of {} bytes does not fit into {} bytes; is it cut off, or a Git LFS pointer?", length, file.size_bytes()));
+  }
+  *data_start = sizeof length + length;
+  const char* begin = file.data() + sizeof length;
+  Json header = Json::parse(begin, begin + length, nullptr, /*allow_exceptions=*/false);
+  if (!header.is_object()) fail(path, "its header is not a JSON object");
+  return header;
+}
+
+at::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, const fs::path& path, std::size_t data_start,
+                       const std::string& name, const Json& entry) {
+  try {
+    const std::string dtype = entry.at("dtype");
+    const auto* known = std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& d) { return dtype == d.name; });
+    if (known == std::end(kDtypes)) fail(path, fmt::format("tensor {}: unsupported dtype {}", name, dtype));
+    const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
+    const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
+    std::uint64_t bytes = c10::elementSize(known->type);
+    for (const std::int64_t size : shape) {
+      if (size < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) {
+        fail(path, fmt::format("tensor {}: impossible shape {}", name, shape));
+      }
+    }
+    const std::uint64_t available = file->size_bytes() - data_start;
+    if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > available || offsets[1] - offsets[0] != bytes) {
+      fail(path, fmt::format("tensor {}: bytes {} do not fit shape {} {} in {} bytes of data", name, offsets, shape, dtype, available));
+    }
+    void* data = const_cast<char*>(file->data() + data_start + offsets[0]);
+    const auto options = at::TensorOptions().dtype(known->type);
+    at::Tensor view = at::from_blob(data, shape, [file](void*) {}, options);
+    const bool aligned = reinterpret_cast<std::uintptr_t>(data) % c10::elementSize(known->type) == 0;
+    if (aligned) return view;
+    at::Tensor copy = at::empty(shape, options);
+    std::memcpy(copy.mutable_data_ptr(), data, bytes);
+    return copy;
+  } catch (const Json::exception& e) {
+    fail(path, fmt::format("tensor {}: {}", name, e.what()));
+  }
+}
+
+}  // namespace
+
+NamedTensors read_safetensors(const fs::path& path) {
+  const auto file = std::make_shared<MappedFile>(path);
+  std::size_t data_start = 0;
+  const Json header = read_header(*file, path, &data_start);
+  NamedTensors tensors;
+  for (const auto& [name, entry] : header.items()) {
+    if (name != "__metadata__") tensors[name] = view_tensor(file, path, data_start, name, entry);
+  }
+  return tensors;
+}
+
+void write_safetensors(const fs::path& path, const NamedTensors& tensors, const std::map<std::string, std::string>& metadata) {
+  Json header = Json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::string data;
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor plain = tensor.detach().cpu().contiguous();
+    const auto* known = std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& d) { return plain.scalar_type() == d.type; });
+    if (known == std::end(kDtypes)) throw InternalError(fmt::format("{}: tensor {} has a dtype that cannot be stored", path.string(), name));
+    const std::size_t start = data.size();
+    data.append(static_cast<const char*>(plain.const_data_ptr()), plain.nbytes());
+    header[name] = {{"dtype", known->name}, {"shape", plain.sizes().vec()}, {"data_offsets", {start, data.size()}}};
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const std::uint64_t length = text.size();
+  std::string content(reinterpret_cast<const char*>(&length), sizeof length);
+  write_file_atomically(path, content + text + data);
+}
+
+}  // namespace strata
