@@ -16,7 +16,7 @@ constexpr std::size_t kMaxShardUtterances = 1024;
 
 Json to_json(const StoreDescription& d) {
   Json taps = Json::array();
-  for (const Tap& tap : d.spec.taps) taps.push_back({{"name", tap.name}, {"width", tap.width}, {"hop_samples", tap.hop_samples}});
+  for (const Tap& tap : d.spec.taps) taps.push_back({{"name", tap.name}, {"width", tap.width}, {"hop_samples", tap.hop_samples}, {"listed", tap.listed}});
   return {{"format", kFormat},       {"upstream", d.upstream}, {"fingerprint", d.fingerprint}, {"dtype", hdf5::name_of(d.type)},
           {"sample_rate_hz", kSampleRateHz}, {"taps", taps},   {"receptive_field_samples", d.spec.receptive_field_samples},
           {"provenance", d.provenance}};
@@ -32,7 +32,7 @@ StoreDescription from_json(const Json& json, const fs::path& path) {
     d.upstream = json.at("upstream");
     d.fingerprint = json.at("fingerprint");
     d.type = hdf5::stored_type(json.at("dtype"));
-    for (const Json& tap : json.at("taps")) d.spec.taps.push_back({tap.at("name"), tap.at("width"), tap.at("hop_samples")});
+    for (const Json& tap : json.at("taps")) d.spec.taps.push_back({tap.at("name"), tap.at("width"), tap.at("hop_samples"), tap.at("listed")});
     d.spec.receptive_field_samples = json.at("receptive_field_samples");
     d.provenance = json.at("provenance");
     return d;
