@@ -3,12 +3,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/config/registry.h"
 #include "core/tensor/feature_spec.h"
+#include "core/tensor/safetensors.h"
 
 namespace strata {
 
@@ -28,17 +30,31 @@ class Upstream {
   /// Fewest samples at 16 kHz that give one frame.
   virtual std::int64_t minimum_samples() const = 0;
 
-  /// Frames that an utterance of `samples` gives in tap `tap` of `spec()`.
+  /// Frames that an utterance of `samples` gives in tap `tap` of `spec()`; 0 if it is too short.
   virtual std::int64_t frames(std::size_t tap, std::int64_t samples) const = 0;
 
   ///   wave     [samples] float32 or float64, 16 kHz mono, in [-1, 1], not normalised: the upstream does that itself
   ///   taps     indices into spec().taps; layers above the highest one are not computed
-  ///   returns  one [T, D] per index, in the wave's dtype
-  /// Throws DataError if the wave is shorter than `minimum_samples`.
+  ///   returns  one contiguous [T, D] per index, in the wave's dtype, without gradients
+  /// Throws DataError if the wave is shorter than `minimum_samples`, ShapeError if it is no such vector.
   virtual std::vector<at::Tensor> forward(const at::Tensor& wave, const std::vector<std::size_t>& taps) const = 0;
 
-  /// Hash of everything that determines the numbers: weights, config, input normalisation, and the family's features version.
+  /// The weights that `forward` uses, by their names in the model's folder and as stored there; none for analyses.
+  virtual const NamedTensors& weights() const;
+
+  /// `forward` with these values of the weights (all of `weights()`, in the same shapes), for fine-tuning: gradients
+  /// reach those that require them, unless gradients are switched off. There is no dropout and no masking. Throws
+  /// ConfigError if one is missing or has another shape.
+  virtual std::vector<at::Tensor> forward_with(const NamedTensors& weights, const at::Tensor& wave,
+                                               const std::vector<std::size_t>& taps) const;
+
+  /// Hash of everything that determines the numbers: weights, config, input normalisation, and the family's features
+  /// version. The container and the float type in which equal weights are stored do not change it.
   virtual std::string fingerprint() const = 0;
+
+ protected:
+  /// Throws ShapeError or DataError as `forward` promises.
+  void check_wave(const at::Tensor& wave) const;
 };
 
 /// What an upstream family reads: a model folder as Hugging Face writes it ("" for analyses without weights).
@@ -48,12 +64,22 @@ using UpstreamRegistry = Registry<Upstream, std::filesystem::path>;
   [[maybe_unused]] static const bool registered_##Class =       \
       ::strata::UpstreamRegistry::add_variant<Options, Class>(name, summary)
 
+/// Where models are looked for by name.
+struct ModelSearch {
+  std::filesystem::path root;       // folder that relative names start from
+  std::filesystem::path hub_cache;  // the Hugging Face cache ("models--user--name" inside); "": none
+};
+
+/// The Hugging Face cache of a process with this environment: HF_HUB_CACHE, else HF_HOME/hub, else
+/// XDG_CACHE_HOME/huggingface/hub, else HOME/.cache/huggingface/hub, else "". `variable` is std::getenv in `main`.
+std::filesystem::path hub_cache_folder(const std::function<const char*(const char*)>& variable);
+
 /// Opens the upstream that a study or the command line names:
-///   model    a folder with config.json (its `model_type` picks the family), or `user/name` in the Hugging Face cache
-///            (HF_HUB_CACHE, HF_HOME), or a registered name without weights (fbank, mfcc)
+///   model    a folder with config.json (its `model_type` picks the family), else `user/name` in the Hugging Face cache
+///            (the snapshot that refs/main names), else a registered name without weights (fbank, mfcc)
 ///   options  JSON object of the family's own options, as written beside `model` in a study
 /// Throws ConfigError: no such model (with the command that fetches it), no weights, a missing or unexpected weight, an
 /// unsupported option of config.json; always naming folder and key.
-std::unique_ptr<Upstream> open_upstream(const std::string& model, const std::filesystem::path& root, FieldReader options);
+std::unique_ptr<Upstream> open_upstream(const std::string& model, const ModelSearch& search, FieldReader options);
 
 }  // namespace strata
