@@ -13,6 +13,7 @@
 #include "core/interfaces/interface.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/schedule.h"
+#include "data/batches/feature_loader.h"
 
 namespace strata {
 namespace {
@@ -123,7 +124,7 @@ class PointResolver {
     const auto& task_facts = facts_.tasks.at(task);
     trial.config["semantics"] = kTrainingSemantics;
     trial.config["task"] = task_facts.identity;
-    trial.config["upstreams"] = resolve_upstreams(point);
+    trial.config["upstreams"] = resolve_upstreams(point, task_facts.corpus);
     trial.config["interface"] = InterfaceRegistry::resolve(component(point, "interface"));
     trial.config["fusion"] = FusionRegistry::resolve(component(point, "fusion"));
     trial.config["head"] = point["head"].is_null() ? task_facts.head : HeadRegistry::resolve(component(point, "head"));
@@ -161,7 +162,7 @@ class PointResolver {
     return name;
   }
 
-  Json resolve_upstreams(const Json& point) const {
+  Json resolve_upstreams(const Json& point, const std::string& corpus) const {
     const Json& names = point["upstreams"];
     if (!names.is_array() || names.empty()) fail("upstreams", fmt::format("{} is not allowed; takes a list of names, or a list of such lists", names.dump()));
     Json resolved = Json::array();
@@ -169,6 +170,7 @@ class PointResolver {
       if (!name.is_string()) fail("upstreams", fmt::format("{} is not allowed; takes a name", name.dump()));
       const auto& facts = facts_.upstreams.at(known_name(facts_.upstreams, name, "upstreams"));
       resolved.push_back({{"fingerprint", facts.fingerprint}});
+      if (facts.missing.contains(corpus)) resolved.back()["missing"] = facts.missing.at(corpus);
     }
     return resolved;
   }
@@ -194,7 +196,7 @@ class PointResolver {
 
 /// Indices of the taps an interface reads of one upstream.
 InterfaceInput input_of(const FeatureSpec& spec, const std::vector<std::string>& taps) {
-  const std::vector<std::size_t> chosen = choose_taps(spec, taps);
+  const std::vector<std::size_t> chosen = choose_taps(spec.taps, taps);
   return {static_cast<std::int64_t>(chosen.size()), spec.taps[chosen.front()].width};
 }
 
@@ -208,6 +210,7 @@ void check_shapes(const Trial& trial, const StudyFacts& facts, const PointResolv
     width = InterfaceRegistry::make(resolver.component(point, "interface"), input)->output_width();
     fusion.layers.push_back(input.layers);
     fusion.widths.push_back(input.width);
+    fusion.interface_widths.push_back(width);
   }
   FusionRegistry::make(resolver.component(point, "fusion"), fusion);
   HeadRegistry::make(FieldReader(trial.config["head"], "head"), HeadInput{width, facts.tasks.at(trial.names["task"]).classes});

@@ -22,10 +22,12 @@ struct StudyFacts {
   struct UpstreamFacts {
     std::string fingerprint;
     FeatureSpec spec;            // stored taps
+    std::map<std::string, std::string> missing;  // by corpus: hash of the ids that have no features, if any
   };
   struct TaskFacts {
     Json identity;               // task options, hashes of manifest and splits, effects
-    Json head;                   // resolved default
+    std::string corpus;
+    Json head;                   // resolved: the study's, or the task's default
     std::int64_t classes = 0;
   };
   std::map<std::string, UpstreamFacts> upstreams;

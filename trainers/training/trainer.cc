@@ -8,6 +8,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
+#include <map>
 
 #include "core/base/error.h"
 #include "core/base/stop.h"
@@ -51,13 +53,13 @@ Model build_model(const Trial& trial, const Task& task, const FeatureLoader& loa
 
 Trainer::Trainer(const Trial& trial, const TrialData& data, const Communicator& group, Options options)
     : trial_(trial), data_(data), group_(group), options_(std::move(options)), model_(build_model(trial, *data.task, *data.loader)),
-      optimizer_(OptimizerRegistry::make(part(trial, "optimizer"), count_elements(model_.parameters()))),
       schedule_(ScheduleRegistry::make(part(trial, "schedule"), trial.config.at("steps").get<std::int64_t>())),
-      order_(static_cast<std::int64_t>(data.task->ids("train").size()), trial.config.at("batch_size"), trial.config.at("seed"),
+      order_(static_cast<std::int64_t>(data.ids.at("train").size()), trial.config.at("batch_size"), trial.config.at("seed"),
              trial.config.at("task").dump()) {
   const std::uint64_t seed = trial.config.at("seed");
   flat_ = initial_parameters(model_.parameters(), seed, trial.id).requires_grad_(true);
   best_flat_ = flat_.detach().clone();
+  optimizer_ = OptimizerRegistry::make(part(trial, "optimizer"), flat_.detach());
   reduced_ = at::zeros({flat_.numel() + 3}, at::kFloat);
   flat_.mutable_grad() = reduced_.narrow(0, 0, flat_.numel());
   restore();
@@ -82,7 +84,7 @@ TrialEnd Trainer::run() {
 }
 
 void Trainer::train_step() {
-  const auto mine = pick(data_.task->ids("train"), slice(order_.batch(step_), group_.rank(), group_.size()));
+  const auto mine = pick(data_.ids.at("train"), slice(order_.batch(step_), group_.rank(), group_.size()));
   const std::int64_t size = flat_.numel();
   reduced_.zero_();
   float* tail = reduced_.mutable_data_ptr<float>() + size;
@@ -100,15 +102,13 @@ void Trainer::train_step() {
   const at::NoGradGuard no_grad;
   at::Tensor gradient = reduced_.narrow(0, 0, size);
   gradient.div_(tail[1]);
-  const double norm = clip_gradient(gradient, trial_.config.at("clip"));
-  at::Tensor values = flat_.detach();
-  if (std::isfinite(norm)) {
-    optimizer_->step(values, gradient, optimizer_->learning_rate() * schedule_->factor(step_));
-    finite_steps_ += 1;
-  }
+  const double clip = trial_.config.at("clip");
+  const UpdateResult update = clipped_step(*optimizer_, gradient, optimizer_->learning_rate() * schedule_->factor(step_),
+                                           clip > 0 ? clip : std::numeric_limits<double>::infinity());
+  if (std::isfinite(update.gradient_norm)) finite_steps_ += 1;
   loss_sum_ += tail[0];
   loss_count_ += tail[1];
-  grad_norm_ = norm;
+  grad_norm_ = update.gradient_norm;
   stop_ = tail[2] > 0;
   step_ += 1;
 }
@@ -134,7 +134,7 @@ void Trainer::evaluate_and_save() {
 
 Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::vector<Json>* predictions) const {
   const at::NoGradGuard no_grad;
-  const auto& ids = data_.task->ids(split);
+  const auto& ids = data_.ids.at(split);
   const auto metrics = data_.task->metrics();
   const Parameters parameters = view_parameters(model_.parameters(), flat);
   std::vector<double> sums(2 * metrics.size() + 2, 0.0);  // metrics' sums and counts, then the loss's
@@ -201,7 +201,7 @@ void Trainer::restore() {
     for (const auto& [name, tensor] : tensors) {
       if (name.starts_with("optimizer.")) optimizer[name.substr(10)] = tensor;
     }
-    optimizer_->restore(optimizer);
+    optimizer_->load_state(optimizer);
   } catch (const Json::exception& e) {
     throw DataError(fmt::format("{}: not a valid checkpoint: {}", path.string(), e.what()));
   } catch (const std::out_of_range&) {

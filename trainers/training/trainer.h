@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ namespace strata {
 struct TrialData {
   const Task* task = nullptr;
   const FeatureLoader* loader = nullptr;
+  std::map<std::string, std::vector<std::string>> ids;  // by split
 };
 
 /// How one trial ended.
