@@ -13,12 +13,15 @@ cc_library(
 )
 """
 
-def _write(ctx, includes, linkopts):
-    """Links each folder of `includes` and writes the BUILD file."""
+def _write(ctx, includes, linkopts, parts = None):
+    """Links each folder of `includes` (only its subfolders `parts`, if given) and writes the BUILD file."""
     names = []
     for i, folder in enumerate(includes):
         names.append("include%d" % i)
-        ctx.symlink(folder, names[-1])
+        if not parts:
+            ctx.symlink(folder, names[-1])
+        for part in parts or []:
+            ctx.symlink("%s/%s" % (folder, part), "%s/%s" % (names[-1], part))
     ctx.file("BUILD", _BUILD.format(
         name = ctx.name,
         patterns = repr([n + "/**" for n in names]),
@@ -64,7 +67,9 @@ def _torch_impl(ctx):
             if ctx.path("%s/%s" % (nvidia, part)).exists:
                 linkopts += ["-Wl,-rpath,%s/%s" % (nvidia, part), "-Wl,-rpath-link,%s/%s" % (nvidia, part)]
     linkopts.append("-Wl,--as-needed")
-    _write(ctx, includes, linkopts)
+
+    # Not all of include/: torch's wheel carries headers of other libraries too, and its fmt would hide the machine's.
+    _write(ctx, includes, linkopts, parts = ["ATen", "c10", "torch"])
 
 torch_library = repository_rule(
     doc = "LibTorch in the folder that the environment variable STRATA_TORCH names; with CUDA where it was built so.",
