@@ -177,7 +177,7 @@ void together(const Communicator& ranks, const std::function<void()>& phase) {
   for (const std::string& other : ranks.all_gather(failure)) {
     if (other.empty()) continue;
     const std::size_t space = other.find(' ');
-    throw Error(other.substr(space + 1), std::stoi(other.substr(0, space)));
+    throw SharedError(other.substr(space + 1), std::stoi(other.substr(0, space)));
   }
 }
 

@@ -5,10 +5,9 @@
 #include <optional>
 #include <vector>
 
-namespace strata {
+#include "core/tensor/feature_spec.h"
 
-/// The rate of all audio inside Strata.
-inline constexpr std::int64_t kSampleRateHz = 16000;
+namespace strata {
 
 /// What a file's header says of it; its samples are not decoded.
 struct AudioInfo {

@@ -11,6 +11,7 @@
 #include "core/fusions/fusion.h"
 #include "core/heads/head.h"
 #include "core/interfaces/interface.h"
+#include "core/model/model.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/schedule.h"
 #include "data/batches/feature_loader.h"
@@ -20,13 +21,16 @@ namespace {
 
 using Choices = std::vector<Json>;
 
+/// A list is an axis, anything else its only value.
+Choices plain(const Json& value) { return value.is_array() ? value.get<Choices>() : Choices{value}; }
+
 /// Options of a component whose value is a list by nature.
 template <class Kind>
 std::set<std::string> list_options(const Json& object) {
   std::set<std::string> lists;
   const Json type = object.value("type", Json());
-  if (!type.is_string() || !Kind::contains(type.get<std::string>())) return lists;
-  for (const FieldDescription& field : Kind::entries().at(type.get<std::string>()).options()) {
+  if (!type.is_string() || !Kind::contains(type.template get<std::string>())) return lists;
+  for (const FieldDescription& field : Kind::entries().at(type.template get<std::string>()).options()) {
     if (field.type == "array") lists.insert(field.key);
   }
   return lists;
@@ -40,7 +44,7 @@ Choices expand_object(const Json& object) {
   Choices all = {Json::object()};
   for (const auto& [key, value] : object.items()) {
     const bool axis = value.is_array() && (!lists.contains(key) || (!value.empty() && value.front().is_array()));
-    const Choices values = axis ? value.get<Choices>() : Choices{value};
+    const Choices values = axis ? plain(value) : Choices{value};
     Choices next;
     for (const Json& partial : all) {
       for (const Json& v : values) {
@@ -56,7 +60,7 @@ Choices expand_object(const Json& object) {
 template <class Kind>
 Choices expand_component(const Json& value) {
   Choices all;
-  for (const Json& object : value.is_array() ? value.get<Choices>() : Choices{value}) {
+  for (const Json& object : plain(value)) {
     const Choices expanded = expand_object<Kind>(object);
     all.insert(all.end(), expanded.begin(), expanded.end());
   }
@@ -74,7 +78,6 @@ struct BlockKey {
   Choices (*expand)(const Json&);
 };
 
-Choices plain(const Json& value) { return value.is_array() ? value.get<Choices>() : Choices{value}; }
 Choices list_of_names(const Json& value) {
   const bool several = value.is_array() && !value.empty() && value.front().is_array();
   return several ? value.get<Choices>() : Choices{value};
@@ -84,11 +87,11 @@ const std::vector<BlockKey>& block_keys() {
   static const std::vector<BlockKey> keys = {
       {"task", nullptr, plain},
       {"upstreams", nullptr, list_of_names},
-      {"fusion", {{"type", "none"}}, expand_component<FusionRegistry>},
+      {"fusion", Json{{"type", "none"}}, expand_component<FusionRegistry>},
       {"interface", nullptr, expand_component<InterfaceRegistry>},
       {"head", nullptr, expand_component<HeadRegistry>},
-      {"optimizer", {{"type", "adam"}}, expand_component<OptimizerRegistry>},
-      {"schedule", {{"type", "constant"}}, expand_component<ScheduleRegistry>},
+      {"optimizer", Json{{"type", "adam"}}, expand_component<OptimizerRegistry>},
+      {"schedule", Json{{"type", "constant"}}, expand_component<ScheduleRegistry>},
       {"steps", 2000, plain},
       {"batch_size", 32, plain},
       {"evaluate_every", 200, plain},
@@ -200,20 +203,14 @@ InterfaceInput input_of(const FeatureSpec& spec, const std::vector<std::string>&
   return {static_cast<std::int64_t>(chosen.size()), spec.taps[chosen.front()].width};
 }
 
-/// Builds the parts for their refusals; throws ConfigError with the reason.
+/// Builds the model for its refusals; throws ConfigError with the reason.
 void check_shapes(const Trial& trial, const StudyFacts& facts, const PointResolver& resolver, const Json& point) {
-  FusionInput fusion;
-  std::int64_t width = 0;
+  std::vector<InterfaceInput> inputs;
   for (const Json& name : trial.names["upstreams"]) {
-    const FeatureSpec& spec = facts.upstreams.at(name).spec;
-    const InterfaceInput input = input_of(spec, trial.config["interface"].value("taps", std::vector<std::string>()));
-    width = InterfaceRegistry::make(resolver.component(point, "interface"), input)->output_width();
-    fusion.layers.push_back(input.layers);
-    fusion.widths.push_back(input.width);
-    fusion.interface_widths.push_back(width);
+    inputs.push_back(input_of(facts.upstreams.at(name).spec, trial.config["interface"].value("taps", std::vector<std::string>())));
   }
-  FusionRegistry::make(resolver.component(point, "fusion"), fusion);
-  HeadRegistry::make(FieldReader(trial.config["head"], "head"), HeadInput{width, facts.tasks.at(trial.names["task"]).classes});
+  const ModelParts parts{resolver.component(point, "interface"), resolver.component(point, "fusion"), FieldReader(trial.config["head"], "head")};
+  Model(parts, inputs, facts.tasks.at(trial.names["task"]).classes);
 }
 
 void expand_block(const Study& study, const StudyFacts& facts, std::size_t index, Expansion& out, std::set<std::string>& seen) {

@@ -18,6 +18,7 @@
 namespace strata {
 namespace {
 
+namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 std::vector<std::string> pick(const std::vector<std::string>& ids, const std::vector<std::int64_t>& indices) {
@@ -48,7 +49,7 @@ Model build_model(const Trial& trial, const Task& task, const FeatureLoader& loa
   for (const LoaderSource& source : loader.sources()) {
     inputs.push_back({static_cast<std::int64_t>(source.chosen.size()), source.taps[source.chosen.front()].width});
   }
-  return Model(part(trial, "interface"), part(trial, "fusion"), part(trial, "head"), inputs, task.classes());
+  return Model({part(trial, "interface"), part(trial, "fusion"), part(trial, "head")}, inputs, task.classes());
 }
 
 Trainer::Trainer(const Trial& trial, const TrialData& data, const Communicator& group, Options options)
@@ -168,7 +169,7 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
   return result;
 }
 
-fs::path Trainer::checkpoint_path() const { return options_.bank / "checkpoint.safetensors"; }
+std::filesystem::path Trainer::checkpoint_path() const { return options_.bank / "checkpoint.safetensors"; }
 
 void Trainer::save() const {
   if (group_.rank() != 0) return;
