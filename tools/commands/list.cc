@@ -9,7 +9,7 @@
 #include "core/optim/optimizer.h"
 #include "core/optim/schedule.h"
 #include "data/audio/effects/effect.h"
-#include "data/corpora/corpus_preparer.h"
+#include "data/corpora/corpus.h"
 #include "tools/commands/session.h"
 #include "trainers/tasks/task.h"
 
@@ -34,7 +34,7 @@ struct Listing {
 
 constexpr Listing kListings[] = {
     {"interfaces", print_kind<InterfaceRegistry>}, {"fusions", print_kind<FusionRegistry>},       {"heads", print_kind<HeadRegistry>},
-    {"tasks", print_kind<TaskRegistry>},           {"upstreams", print_kind<UpstreamRegistry>},   {"corpora", print_kind<CorpusPreparerRegistry>},
+    {"tasks", print_kind<TaskRegistry>},           {"upstreams", print_kind<UpstreamRegistry>},   {"corpora", print_kind<CorpusRegistry>},
     {"effects", print_kind<EffectRegistry>},       {"optimizers", print_kind<OptimizerRegistry>}, {"schedules", print_kind<ScheduleRegistry>},
 };
 
