@@ -56,8 +56,7 @@ std::string manifest_text(const std::vector<Utterance>& utterances, const fs::pa
   return text;
 }
 
-/// To a tenth of a second; what has no duration counts nothing and is counted by itself.
-double hours(double seconds) { return std::round(seconds * 10) / 36000; }
+double hours(double seconds) { return std::round(seconds / 3600 * 10000) / 10000; }
 
 Json record_of(const CorpusDraft& draft, const Index& index) {
   Json record = {{"corpus", draft.name}, {"version", draft.version}, {"notes", draft.notes}};
