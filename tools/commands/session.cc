@@ -3,7 +3,7 @@
 #include <H5public.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/version.h>
+#include <torch/headeronly/version.h>
 #include <unistd.h>
 
 #include <cstdlib>
