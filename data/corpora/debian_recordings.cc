@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "data/audio/audio.h"
 #include "data/corpora/fillets_script.h"
 #include "data/manifest/json_lines.h"
@@ -180,6 +181,7 @@ std::vector<DebianRecording> read_tuxpaint(const fs::path& root, SkipCounts& ski
 
 void keep_audible(std::vector<DebianRecording>& recordings, SkipCounts& skipped) {
   std::vector<const char*> reasons(recordings.size(), nullptr);
+  std::vector<std::string> errors(recordings.size());
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
     for (std::size_t i; (i = next++) < recordings.size();) {
@@ -194,8 +196,9 @@ void keep_audible(std::vector<DebianRecording>& recordings, SkipCounts& skipped)
         } else if (silent) {
           reasons[i] = "silent";
         }
-      } catch (const DataError&) {
+      } catch (const DataError& e) {
         reasons[i] = "unreadable";
+        errors[i] = e.what();
       }
     }
   };
@@ -209,6 +212,7 @@ void keep_audible(std::vector<DebianRecording>& recordings, SkipCounts& skipped)
       kept.push_back(std::move(recordings[i]));
     } else {
       ++skipped[reasons[i]];
+      if (!errors[i].empty()) log_warning("skipped: {}", errors[i]);
     }
   }
   recordings = std::move(kept);

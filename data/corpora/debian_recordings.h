@@ -39,8 +39,9 @@ std::vector<DebianRecording> read_fillets(const std::filesystem::path& root, Ski
 /// one voice a language.
 std::vector<DebianRecording> read_tuxpaint(const std::filesystem::path& root, SkipCounts& skipped);
 
-/// Sets the durations, and removes what cannot be decoded ("unreadable"), is shorter than 0.3 s ("too_short") or stays
-/// below 1 % of full scale ("silent"). Decodes everything: about 1000 hours of audio an hour and core.
+/// Sets the durations, and removes what cannot be decoded ("unreadable", with a warning), is shorter than 0.3 s
+/// ("too_short") or stays below 1 % of full scale ("silent"). Decodes everything: about 1000 hours of audio an hour and
+/// core.
 void keep_audible(std::vector<DebianRecording>& recordings, SkipCounts& skipped);
 
 }  // namespace strata
