@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/interfaces/grouped_weighted_sum.h"
 #include "core/interfaces/hconv.h"
 #include "core/interfaces/interface.h"
 #include "tools/goldens/golden.h"
@@ -43,9 +44,9 @@ void check_consequences(const Interface& interface, const Json& golden_case, con
     if (item.key() == "output_dim") {
       require(item.key(), item.value(), interface.output_width());
     } else if (item.key() == "group_sizes") {
-      std::int64_t layers = 0;
-      for (const Json& size : item.value()) layers += size.get<std::int64_t>();
-      require("the sum of group_sizes", layers, interface.input().layers);
+      const Json sizes = layer_group_sizes(interface.input().layers, static_cast<std::int64_t>(item.value().size()));
+      if (sizes != item.value())
+        throw DataError(fmt::format("group_sizes is {}, expected {}", sizes.dump(), item.value().dump()));
     } else if (item.key() == "convs") {
       require(item.key(), item.value(), convolutions(interface));
     } else {
