@@ -1,12 +1,10 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/bmm.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "core/base/error.h"
 #include "core/heads/head.h"
 #include "core/heads/linear.h"
+#include "core/heads/pooling.h"
 
 namespace strata {
 namespace {
@@ -34,13 +32,6 @@ class MeanPoolLinear : public Head {
   }
 
  private:
-  static at::Tensor mean_of_valid_frames(const at::Tensor& x, const at::Tensor& lengths) {
-    const at::Tensor count = lengths.to(x.device()).unsqueeze(1);
-    const at::Tensor valid = at::arange(x.size(1), count.options()).unsqueeze(0) < count;
-    const at::Tensor weights = valid.to(x.scalar_type()) / count.to(x.scalar_type());
-    return at::bmm(weights.unsqueeze(1), x).squeeze(1);
-  }
-
   ProjectorOptions options_;
   HeadInput input_;
 };

@@ -1,3 +1,5 @@
+#include "core/interfaces/hconv.h"
+
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/stack.h>
@@ -22,13 +24,6 @@ struct HConvOptions : InterfaceOptions {
   }
 };
 
-/// One convolution of the stack, over `input_positions` positions of D channels.
-struct Convolution {
-  std::int64_t input_positions = 0;
-  std::int64_t positions = 0;
-  std::int64_t channels = 0;
-};
-
 /// Hierarchical convolution over layers, each frame by itself (arXiv:2406.12209; SSL_Interface 5efeeee):
 /// floor(log L / log stride) times: zero padding floor(kernel / 2), convolution along the layer axis, ReLU.
 /// All but the last keep D channels; the last has floor(D / L_out), L_out its number of positions. Flattened
@@ -39,23 +34,10 @@ struct Convolution {
 class HConv : public Interface {
  public:
   HConv(const HConvOptions& options, InterfaceInput input)
-      : Interface(input, options.normalize), kernel_(options.kernel_size), stride_(options.stride) {
-    std::int64_t positions = input.layers;
-    for (std::int64_t reach = stride_; reach <= input.layers; reach *= stride_) {
-      const std::int64_t out = (positions + 2 * (kernel_ / 2) - kernel_) / stride_ + 1;
-      convolutions_.push_back({positions, out, input.width});
-      positions = out;
-    }
-    if (convolutions_.empty()) {
-      throw ConfigError(fmt::format("not applicable: hconv with stride {} needs at least {} layers, found {}", stride_,
-                                    stride_, input.layers));
-    }
-    if (input.width < positions) {
-      throw ConfigError(fmt::format("not applicable: hconv ends with {} positions over layers, more than the width {}",
-                                    positions, input.width));
-    }
-    convolutions_.back().channels = input.width / positions;
-  }
+      : Interface(input, options.normalize),
+        kernel_(options.kernel_size),
+        stride_(options.stride),
+        convolutions_(layer_convolutions(input.layers, input.width, kernel_, stride_)) {}
 
   std::int64_t output_width() const override { return convolutions_.back().channels * convolutions_.back().positions; }
 
@@ -90,7 +72,7 @@ class HConv : public Interface {
   // A window of layers lies in one run of D * count columns, so each position is one matrix product that reads the
   // features in place and spends nothing on the zero padding. Batch [16, 300, 13, 768] on one core, forward + backward:
   // 1.0 + 1.1 s; a product per layer of the window 1.4 + 1.4 s; conv1d 2.2 + 4.3 s.
-  std::vector<at::Tensor> convolve(const Convolution& conv, const at::Tensor& x, const at::Tensor& weight,
+  std::vector<at::Tensor> convolve(const LayerConvolution& conv, const at::Tensor& x, const at::Tensor& weight,
                                    const at::Tensor& bias) const {
     const std::int64_t width = input().width;
     const at::Tensor rows = weight.permute({2, 1, 0}).reshape({kernel_ * width, conv.channels});
@@ -107,10 +89,32 @@ class HConv : public Interface {
 
   std::int64_t kernel_;
   std::int64_t stride_;
-  std::vector<Convolution> convolutions_;
+  std::vector<LayerConvolution> convolutions_;
 };
 
 STRATA_REGISTER_INTERFACE("hconv", HConvOptions, HConv, "hierarchical convolution over layers, frame by frame");
 
 }  // namespace
+
+std::vector<LayerConvolution> layer_convolutions(std::int64_t layers, std::int64_t width, std::int64_t kernel_size,
+                                                 std::int64_t stride) {
+  std::vector<LayerConvolution> stack;
+  std::int64_t positions = layers;
+  for (std::int64_t reach = stride; reach <= layers; reach *= stride) {
+    const std::int64_t out = (positions + 2 * (kernel_size / 2) - kernel_size) / stride + 1;
+    stack.push_back({positions, out, width});
+    positions = out;
+  }
+  if (stack.empty()) {
+    throw ConfigError(
+        fmt::format("not applicable: hconv with stride {} needs at least {} layers, found {}", stride, stride, layers));
+  }
+  if (width < positions) {
+    throw ConfigError(fmt::format("not applicable: hconv ends with {} positions over layers, more than the width {}",
+                                  positions, width));
+  }
+  stack.back().channels = width / positions;
+  return stack;
+}
+
 }  // namespace strata

@@ -1,3 +1,5 @@
+#include "core/interfaces/hconv.h"
+
 #include <ATen/ops/conv1d.h>
 #include <ATen/ops/relu.h>
 
@@ -47,6 +49,18 @@ TEST(HConv, Has768OutputsForBaseAndLargeModels) {
   EXPECT_EQ(specs[0].fan_in, 768 * 5);
   EXPECT_EQ(specs[2].shape, (std::vector<std::int64_t>{384, 768, 5}));
   EXPECT_FALSE(make("", 13, 768)->affine_per_frame());
+}
+
+TEST(HConv, HasThePositionsOfItsPaper) {
+  const auto positions = [](std::int64_t layers) {
+    std::vector<std::int64_t> all;
+    for (const LayerConvolution& conv : layer_convolutions(layers, 768, 5, 3)) all.push_back(conv.positions);
+    return all;
+  };
+  EXPECT_EQ(positions(13), (std::vector<std::int64_t>{5, 2}));
+  EXPECT_EQ(positions(25), (std::vector<std::int64_t>{9, 3}));
+  EXPECT_EQ(positions(8), (std::vector<std::int64_t>{3}));
+  EXPECT_EQ(positions(27), (std::vector<std::int64_t>{9, 3, 1}));
 }
 
 TEST(HConv, RefusesOneAndTwoLayers) {
