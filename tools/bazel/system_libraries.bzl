@@ -59,7 +59,10 @@ def _torch_impl(ctx):
     if not folder:
         fail("STRATA_TORCH is not set: build with tools/build, which finds torch")
     includes = [folder + "/include"]
-    linkopts = ["-L%s/lib" % folder, "-Wl,-rpath,%s/lib" % folder, "-Wl,--no-as-needed", "-lc10", "-ltorch", "-ltorch_cpu"]
+
+    # libtorch.so exports parts of an old libstdc++ that it was linked with (std::filesystem::remove_all crashes there);
+    # the machine's must be found first.
+    linkopts = ["-L%s/lib" % folder, "-Wl,-rpath,%s/lib" % folder, "-Wl,--no-as-needed", "-lstdc++", "-lc10", "-ltorch", "-ltorch_cpu"]
     nvidia = ctx.path(folder + "/../nvidia")
     if ctx.path(folder + "/lib/libtorch_cuda.so").exists:
         linkopts += ["-lc10_cuda", "-ltorch_cuda"]
