@@ -1,12 +1,17 @@
 """Upstream families; each is a source of this name here and a test of this name + _test in tests/core/upstreams."""
 
-UPSTREAMS = [
+# Analyses without weights.
+SPECTRAL_UPSTREAMS = [
     "fbank",
     "mfcc",
 ]
 
-# Libraries that families are made of.
-UPSTREAM_DEPS = {
-    "fbank": [":spectral"],
-    "mfcc": [":spectral"],
-}
+# Encoders in Hugging Face's form.
+SPEECH_UPSTREAMS = [
+    "data2vec_audio",
+    "hubert",
+    "wav2vec2",
+    "wavlm",
+]
+
+UPSTREAMS = SPECTRAL_UPSTREAMS + SPEECH_UPSTREAMS

@@ -1,0 +1,99 @@
+#include "core/upstreams/checkpoint.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/config/json.h"
+
+namespace strata {
+namespace {
+
+// Starts of names that no hidden state depends on: task heads, quantisers, prediction layers, the mask vector.
+constexpr const char* kUnusedStarts[] = {"lm_head.",
+                                         "classifier.",
+                                         "projector.",
+                                         "layer_weights",
+                                         "tdnn.",
+                                         "feature_extractor_head.",
+                                         "objective.",
+                                         "quantizer.",
+                                         "project_hid.",
+                                         "project_q.",
+                                         "final_proj.",
+                                         "final_projs.",
+                                         "dropout_",
+                                         "target_glu.",
+                                         "target_glus.",
+                                         "label_embs_concat",
+                                         "masked_spec_embed",
+                                         "mask_emb"};
+
+bool is_unused(const std::string& name) {
+  return name.ends_with(".num_batches_tracked") || std::any_of(std::begin(kUnusedStarts), std::end(kUnusedStarts),
+                                                               [&](const char* s) { return name.starts_with(s); });
+}
+
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+NamedTensors read_shards(const fs::path& index_path, const fs::path& folder) {
+  const Json index = read_json(index_path);
+  const auto map = index.find("weight_map");
+  if (map == index.end() || !map->is_object()) {
+    throw ConfigError(fmt::format("{} /weight_map: expected an object of weight names and files", index_path.string()));
+  }
+  std::map<std::string, NamedTensors> shards;
+  NamedTensors tensors;
+  for (const auto& [name, file] : map->items()) {
+    const std::string shard = file.is_string() ? file.get<std::string>() : "";
+    if (shard.empty() || shard.find('/') != std::string::npos || !is_file(folder / shard)) {
+      throw ConfigError(
+          fmt::format("{} /weight_map/{}: there is no file {} in the folder", index_path.string(), name, file.dump()));
+    }
+    if (!shards.contains(shard)) shards[shard] = read_safetensors(folder / shard);
+    const auto found = shards[shard].find(name);
+    if (found == shards[shard].end()) {
+      throw ConfigError(fmt::format("{}: weight {} is missing, which {} says is there", (folder / shard).string(), name,
+                                    index_path.filename().string()));
+    }
+    tensors.insert(*found);
+  }
+  return tensors;
+}
+
+}  // namespace
+
+NamedTensors read_checkpoint(const fs::path& folder) {
+  if (is_file(folder / "model.safetensors")) return read_safetensors(folder / "model.safetensors");
+  const fs::path index = folder / "model.safetensors.index.json";
+  if (is_file(index)) return read_shards(index, folder);
+  throw ConfigError(fmt::format("{}: no weights: there is neither model.safetensors nor model.safetensors.index.json",
+                                folder.string()));
+}
+
+NamedTensors bare_model(NamedTensors tensors, const std::string& prefix, const std::string& place) {
+  NamedTensors bare;
+  std::vector<std::string> unused;
+  for (auto& [name, tensor] : tensors) {
+    const std::string inner = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+    if (is_unused(inner)) {
+      unused.push_back(name);
+    } else if (!bare.emplace(inner, std::move(tensor)).second) {
+      throw ConfigError(
+          fmt::format("{}: weight {} is there twice, with and without \"{}\" before it", place, inner, prefix));
+    }
+  }
+  if (!unused.empty()) log_debug("{}: left out, no hidden state depends on them: {}", place, fmt::join(unused, ", "));
+  return bare;
+}
+
+}  // namespace strata

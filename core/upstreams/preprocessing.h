@@ -1,0 +1,40 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <string>
+
+#include "core/config/fields.h"
+
+namespace strata {
+
+/// What happens to a wave before the stem.
+struct WaveNorm {
+  bool normalize = false;
+  double eps = 1e-7;
+};
+
+/// As preprocessor_config.json says (`do_normalize`, true where the key is missing); without that file a stem with
+/// layer norms gets normalised waves and one with a group norm does not, as fairseq trained them. eps is Hugging
+/// Face's, 1e-7. Throws ConfigError for another sampling rate or another kind of extractor.
+WaveNorm read_wave_norm(const std::filesystem::path& folder, bool layer_stem);
+
+/// (x - mean) / sqrt(var + eps) over the utterance with its biased variance, taken in float64; or x itself.
+/// wave [n] -> [n], same dtype.
+at::Tensor normalize_wave(const at::Tensor& wave, const WaveNorm& norm);
+
+/// Options that every model from a folder takes.
+struct SpeechOptions {
+  std::string wave_norm = "model";
+  void fields(Fields& f) {
+    f.text(
+        "wave_norm", wave_norm,
+        "normalisation of each waveform: as the model's folder says, none, Hugging Face's (eps 1e-7), fairseq's (1e-5)",
+        {"model", "none", "huggingface", "fairseq"});
+  }
+  /// `of_model` unless another one is asked for.
+  WaveNorm choose(const WaveNorm& of_model) const;
+};
+
+}  // namespace strata

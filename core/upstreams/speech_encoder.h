@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "core/upstreams/conv_stem.h"
+#include "core/upstreams/encoder_config.h"
+#include "core/upstreams/modules.h"
+#include "core/upstreams/positional_conv.h"
+#include "core/upstreams/tap_collector.h"
+#include "core/upstreams/transformer_layer.h"
+
+namespace strata {
+
+/// The encoder that wav2vec 2.0 (arXiv:2006.11477), HuBERT, WavLM and data2vec share: stem, [layer norm], projection,
+/// plus positional convolution, [layer norm if post-LN], layers, [layer norm if pre-LN]. In eval mode, without mask.
+class SpeechEncoder {
+ public:
+  /// Takes `feature_extractor`, `feature_projection` and `encoder`.
+  SpeechEncoder(const EncoderConfig& config, const WeightReader& weights);
+
+  /// Offers, in this order: conv [T, C] (stem), proj (projected), pos (positional convolution's output), h0 (input of
+  /// layer 0), h1 .. h(L-1) (outputs of the layers), h{L}_raw (pre-LN: output of the last layer), hL (encoder output:
+  /// after the final norm if pre-LN); stops when `taps` has what it wants.
+  ///   wave  [n], normalised
+  void operator()(const at::Tensor& wave, TapCollector& taps) const;
+
+ private:
+  /// The projected features, [T, D].
+  at::Tensor project(const at::Tensor& wave, TapCollector& taps) const;
+
+  bool pre_norm_;
+  ConvStem stem_;
+  std::optional<LayerNorm> projection_norm_;
+  Linear projection_;
+  PositionalConv positional_;
+  LayerNorm norm_;
+  std::optional<RelativePositions> relative_positions_;
+  std::vector<TransformerLayer> layers_;
+};
+
+/// What a SpeechEncoder offers: h0 .. hL first, then on request h{L}_raw (pre-LN), conv, proj, pos.
+FeatureSpec encoder_spec(const EncoderConfig& config);
+
+}  // namespace strata

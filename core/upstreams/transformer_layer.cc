@@ -1,0 +1,81 @@
+#include "core/upstreams/transformer_layer.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace strata {
+
+std::int64_t relative_bucket(std::int64_t distance, std::int64_t buckets, std::int64_t max_distance) {
+  const std::int64_t half = buckets / 2, exact = half / 2, size = std::abs(distance);
+  std::int64_t bucket = size;
+  if (size >= exact) {
+    const double position =
+        std::log(static_cast<double>(size) / exact) / std::log(static_cast<double>(max_distance) / exact);
+    bucket = std::min(half - 1, exact + static_cast<std::int64_t>(position * (half - exact)));
+  }
+  return bucket + (distance > 0 ? half : 0);
+}
+
+RelativePositions::RelativePositions(const EncoderConfig& config, const WeightReader& weights)
+    : embedding_(weights.take("weight", {config.num_buckets, config.num_attention_heads})),
+      buckets_(config.num_buckets),
+      max_distance_(config.max_bucket_distance) {}
+
+at::Tensor RelativePositions::operator()(std::int64_t frames) const {
+  // Row i of P is a window of one line over all distances: at[T - 1 - i + j] belongs to j - i.
+  at::Tensor bucket = at::empty({2 * frames - 1}, at::kLong);
+  for (std::int64_t i = 0; i < 2 * frames - 1; ++i) {
+    bucket.mutable_data_ptr<std::int64_t>()[i] = relative_bucket(i - (frames - 1), buckets_, max_distance_);
+  }
+  const at::Tensor line = embedding_.index_select(0, bucket).t();  // [heads, 2 T - 1]
+  return line.unfold(1, frames, 1).flip(1);
+}
+
+TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& weights)
+    : heads_(c.num_attention_heads),
+      pre_norm_(c.do_stable_layer_norm),
+      q_(c.hidden_size, c.hidden_size, weights.scope("attention.q_proj")),
+      k_(c.hidden_size, c.hidden_size, weights.scope("attention.k_proj")),
+      v_(c.hidden_size, c.hidden_size, weights.scope("attention.v_proj")),
+      out_(c.hidden_size, c.hidden_size, weights.scope("attention.out_proj")),
+      attention_norm_(c.hidden_size, c.layer_norm_eps, weights.scope("layer_norm")),
+      final_norm_(c.hidden_size, c.layer_norm_eps, weights.scope("final_layer_norm")),
+      inner_(c.hidden_size, c.intermediate_size, weights.scope("feed_forward.intermediate_dense")),
+      outer_(c.intermediate_size, c.hidden_size, weights.scope("feed_forward.output_dense")) {
+  if (c.num_buckets == 0) return;
+  gate_.emplace(c.hidden_size / heads_, 8, weights.scope("attention.gru_rel_pos_linear"));
+  gate_const_ = weights.take("attention.gru_rel_pos_const", {1, heads_, 1, 1});
+}
+
+at::Tensor TransformerLayer::operator()(const at::Tensor& x, const at::Tensor& positions) const {
+  const auto feed_forward = [&](const at::Tensor& h) { return outer_(gelu(inner_(h))); };
+  if (pre_norm_) {
+    const at::Tensor h = add_to(x, attend(attention_norm_(x), positions));
+    return add_to(h, feed_forward(final_norm_(h)));
+  }
+  const at::Tensor h = attention_norm_(add_to(x, attend(x, positions)));
+  return final_norm_(add_to(h, feed_forward(h)));
+}
+
+at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& positions) const {
+  const std::int64_t frames = x.size(0), width = x.size(1);
+  const auto by_head = [&](const at::Tensor& y) { return y.view({1, frames, heads_, width / heads_}).transpose(1, 2); };
+  std::optional<at::Tensor> bias;
+  if (gate_) bias = gated(x, positions);
+  const at::Tensor y = at::scaled_dot_product_attention(by_head(q_(x)), by_head(k_(x)), by_head(v_(x)), bias);
+  return out_(y.transpose(1, 2).reshape({frames, width}));
+}
+
+// [1, heads, T, T]: the positions times a (b const - 1) + 2 per head and query, with z = G u + c of the head's part u
+// of the attention's input, a = sigmoid(z0 + .. + z3), b = sigmoid(z4 + .. + z7).
+at::Tensor TransformerLayer::gated(const at::Tensor& x, const at::Tensor& positions) const {
+  const std::int64_t frames = x.size(0);
+  const at::Tensor u = x.view({1, frames, heads_, x.size(1) / heads_}).transpose(1, 2);
+  const at::Tensor ab = (*gate_)(u).view({1, heads_, frames, 2, 4}).sum(-1).sigmoid();
+  const at::Tensor a = ab.narrow(-1, 0, 1), b = ab.narrow(-1, 1, 1);
+  return (a * (b * gate_const_ - 1.0) + 2.0) * positions.unsqueeze(0);
+}
+
+}  // namespace strata

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "core/upstreams/encoder_config.h"
+#include "core/upstreams/modules.h"
+
+namespace strata {
+
+/// WavLM's bias of attention by distance (arXiv:2110.13900), P[h, i, j] = embedding[bucket(j - i), h]; made in layer 0
+/// and used by every layer behind its own gate.
+class RelativePositions {
+ public:
+  /// Takes `weight` [num_buckets, heads].
+  RelativePositions(const EncoderConfig& config, const WeightReader& weights);
+
+  /// [heads, T, T].
+  at::Tensor operator()(std::int64_t frames) const;
+
+ private:
+  at::Tensor embedding_;
+  std::int64_t buckets_, max_distance_;
+};
+
+/// The bucket of a distance key - query: exact below a quarter of the buckets, then logarithmic up to `max_distance`;
+/// keys after the query take the upper half.
+std::int64_t relative_bucket(std::int64_t distance, std::int64_t buckets, std::int64_t max_distance);
+
+/// One transformer layer on [T, D], every frame attending to every frame. post-LN: x = LN1(x + attention(x)),
+/// x = LN2(x + W2 gelu(W1 x)). pre-LN (`do_stable_layer_norm`): x + attention(LN1(x)), then x + W2 gelu(W1 LN2(x)).
+class TransformerLayer {
+ public:
+  /// Takes `attention.{q,k,v,out}_proj`, `layer_norm` (LN1), `final_layer_norm` (LN2), `feed_forward.*`; with buckets
+  /// also the gate `attention.gru_rel_pos_{const,linear}`.
+  TransformerLayer(const EncoderConfig& config, const WeightReader& weights);
+
+  ///   x          [T, D]
+  ///   positions  [heads, T, T] where the config has buckets, otherwise undefined
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& positions) const;
+
+ private:
+  at::Tensor attend(const at::Tensor& x, const at::Tensor& positions) const;
+  at::Tensor gated(const at::Tensor& x, const at::Tensor& positions) const;
+
+  std::int64_t heads_;
+  bool pre_norm_;
+  Linear q_, k_, v_, out_;
+  LayerNorm attention_norm_, final_norm_;
+  Linear inner_, outer_;
+  std::optional<Linear> gate_;  // D / heads -> 8
+  at::Tensor gate_const_;       // [1, heads, 1, 1]
+};
+
+}  // namespace strata

@@ -1,0 +1,31 @@
+#include "core/upstreams/positional_conv.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+namespace strata {
+namespace {
+
+TEST(FoldWeightNorm, DividesEachTapByItsNormOverBothChannels) {
+  const at::Tensor v = at::tensor({3.0, 1.0, 4.0, 2.0}, at::kDouble).view({2, 1, 2});  // taps (3, 4) and (1, 2)
+  const at::Tensor g = at::tensor({10.0, std::sqrt(5.0)}, at::kDouble).view({1, 1, 2});
+  const at::Tensor w = fold_weight_norm(g, v);
+  const at::Tensor want = at::tensor({6.0, 1.0, 8.0, 2.0}, at::kDouble).view({2, 1, 2});
+  EXPECT_LT((w - want).abs().max().item<double>(), 1e-14);
+}
+
+TEST(PositionalConv, TheIdentityTapOfAnEvenKernelIsItsMiddleOne) {
+  EncoderConfig config;
+  config.hidden_size = 4;
+  config.num_conv_pos_embedding_groups = 2;
+  config.num_conv_pos_embeddings = 128;
+  at::Tensor weight = at::zeros({4, 2, 128}, at::kDouble);
+  for (int o = 0; o < 4; ++o) weight[o][o % 2][64] = 1.0;
+  const at::Tensor bias = at::tensor({0.1, 0.2, 0.3, 0.4}, at::kDouble);
+  const PositionalConv conv(config, WeightReader({{"conv.weight", weight}, {"conv.bias", bias}}, "here", at::kDouble));
+  const at::Tensor x = at::arange(20, at::kDouble).view({5, 4}) / 10;
+  EXPECT_LT((conv(x) - at::gelu(x + bias)).abs().max().item<double>(), 1e-14);
+}
+
+}  // namespace
+}  // namespace strata
