@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/config/registry.h"
 #include "core/tensor/parameters.h"
+#include "tests/errors.h"
 
 namespace strata {
 
@@ -33,20 +33,5 @@ at::Tensor random_parameters(const std::vector<ParameterSpec>& specs, std::uint6
 
 /// Fails the test, showing both, if shapes differ or a value differs by more than `tolerance`.
 void expect_close(const at::Tensor& got, const at::Tensor& want, double tolerance = 1e-12);
-
-/// The message of the error of type E that `action` throws; fails the test if there is none.
-template <class E>
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    ADD_FAILURE() << "another error was thrown: " << error.what();
-    return "";
-  }
-  ADD_FAILURE() << "no error was thrown";
-  return "";
-}
 
 }  // namespace strata

@@ -21,14 +21,14 @@ TEST(NoFusion, IsTheHeadOfTheInterface) {
 }
 
 TEST(NoFusion, RefusesTwoUpstreams) {
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"({"type": "none"})", {{13, 25}, {768, 1024}, {768, 1024}});
             }),
             "not applicable: fusion none takes one upstream, found 2");
 }
 
 TEST(NoFusion, TakesNoOptions) {
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"({"type": "none", "weights": 1})", {{13}, {768}, {768}});
             }),
             "test /part/weights: unknown key; \"none\" takes type");

@@ -25,11 +25,11 @@ TEST(LinearCtc, HasTheParametersOfSuperb) {
 }
 
 TEST(LinearCtc, RefusesWrongOptionsAndShapes) {
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "projector_width": "wide")", {768, 12});
             }),
             "test /part/projector_width: \"wide\" is not allowed; takes an integer, at least 1");
-  EXPECT_EQ(message_of<ShapeError>([] {
+  EXPECT_EQ(error_of<ShapeError>([] {
               make("", {768, 2})->forward({}, random_tensor({2, 3, 5}, 1), integers({1, 1}));
             }),
             "linear_ctc: expected [B, T, 768], found [2, 3, 5]");

@@ -37,15 +37,15 @@ TEST(MeanPoolLinear, IsTheSameOnFramesAndOnTheirMeans) {
 }
 
 TEST(MeanPoolLinear, RefusesWrongOptionsAndShapes) {
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "projector_width": 0)", {768, 12});
             }),
             "test /part/projector_width: 0 is not allowed; takes an integer, at least 1");
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "projector": 3)", {768, 12});
             }),
             "test /part/projector: unknown key; \"mean_pool_linear\" takes projector_width, type");
-  EXPECT_EQ(message_of<ShapeError>([] {
+  EXPECT_EQ(error_of<ShapeError>([] {
               make("", {768, 2})->forward({}, random_tensor({2, 3, 5}, 1), integers({1, 1}));
             }),
             "mean_pool_linear: expected [B, T, 768], found [2, 3, 5]");

@@ -39,11 +39,11 @@ TEST(ClsPooling, KeepsTheWidth) {
 }
 
 TEST(ClsPooling, RefusesHeadsThatDoNotDivideTheWidth) {
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "heads": 3)", {13, 8});
             }),
             "not applicable: cls_pooling with 3 heads needs a width that they divide, found 8");
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "blocks": 0)", {13, 8});
             }),
             "test /part/blocks: 0 is not allowed; takes an integer, at least 1");

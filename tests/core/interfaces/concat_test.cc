@@ -24,7 +24,7 @@ TEST(Concat, KeepsTheWidthUnlessToldOtherwise) {
 }
 
 TEST(Concat, RefusesWrongOptions) {
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "output_dim": -1)", {2, 2});
             }),
             "test /part/output_dim: -1 is not allowed; takes an integer, at least 0");

@@ -30,15 +30,15 @@ TEST(GroupedWeightedSum, MapsTheSumsToTheWidth) {
 }
 
 TEST(GroupedWeightedSum, RefusesWhatDoesNotFit) {
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "groups": 4)", {3, 1});
             }),
             "not applicable: grouped_weighted_sum wants 4 groups, but there are 3 layers");
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "project": false, "output_dim": 4)", {3, 1});
             }),
             "grouped_weighted_sum: output_dim 4 needs project");
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"(, "groups": 0)", {3, 1});
             }),
             "test /part/groups: 0 is not allowed; takes an integer, at least 1");

@@ -64,23 +64,23 @@ TEST(HConv, HasThePositionsOfItsPaper) {
 }
 
 TEST(HConv, RefusesOneAndTwoLayers) {
-  EXPECT_EQ(message_of<ConfigError>([] { make("", 1, 8); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make("", 1, 8); }),
             "not applicable: hconv with stride 3 needs at least 3 layers, found 1");
-  EXPECT_EQ(message_of<ConfigError>([] { make("", 2, 8); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make("", 2, 8); }),
             "not applicable: hconv with stride 3 needs at least 3 layers, found 2");
 }
 
 TEST(HConv, RefusesAWidthBelowItsPositions) {
-  EXPECT_EQ(message_of<ConfigError>([] { make("", 13, 1); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make("", 13, 1); }),
             "not applicable: hconv ends with 2 positions over layers, more than the width 1");
 }
 
 TEST(HConv, RefusesWrongOptions) {
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"(, "stride": 1)", 13, 8); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"(, "stride": 1)", 13, 8); }),
             "test /part/stride: 1 is not allowed; takes an integer, at least 2");
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"(, "kernel_size": 0)", 13, 8); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"(, "kernel_size": 0)", 13, 8); }),
             "test /part/kernel_size: 0 is not allowed; takes an integer, at least 1");
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"(, "stirde": 3)", 13, 8); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"(, "stirde": 3)", 13, 8); }),
             "test /part/stirde: unknown key, did you mean \"stride\"? \"hconv\" takes kernel_size, normalize, stride, "
             "taps, type");
 }

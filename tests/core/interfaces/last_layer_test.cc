@@ -16,7 +16,7 @@ TEST(LastLayer, TakesNoLayer) {
   const auto make = [] {
     make_variant<InterfaceRegistry>(R"({"type": "last_layer", "layer": 1})", InterfaceInput{3, 2});
   };
-  EXPECT_EQ(message_of<ConfigError>(make), "test /part/layer: unknown key; \"last_layer\" takes normalize, taps, type");
+  EXPECT_EQ(error_of<ConfigError>(make), "test /part/layer: unknown key; \"last_layer\" takes normalize, taps, type");
 }
 
 }  // namespace

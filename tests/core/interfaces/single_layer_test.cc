@@ -34,22 +34,22 @@ TEST(SingleLayer, TrainsNothing) {
 }
 
 TEST(SingleLayer, RefusesALayerThatIsNotThere) {
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"({"type": "single_layer", "layer": 3})"); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"({"type": "single_layer", "layer": 3})"); }),
             "not applicable: single_layer wants layer 3, but there are 3 layers");
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"({"type": "single_layer", "layer": -4})"); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"({"type": "single_layer", "layer": -4})"); }),
             "not applicable: single_layer wants layer -4, but there are 3 layers");
 }
 
 TEST(SingleLayer, RefusesUnknownOptions) {
   EXPECT_EQ(
-      message_of<ConfigError>([] { make(R"({"type": "single_layer", "layr": 1})"); }),
+      error_of<ConfigError>([] { make(R"({"type": "single_layer", "layr": 1})"); }),
       "test /part/layr: unknown key, did you mean \"layer\"? \"single_layer\" takes layer, normalize, taps, type");
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"({"type": "single_layer", "layer": 1.5})"); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"({"type": "single_layer", "layer": 1.5})"); }),
             "test /part/layer: 1.5 is not allowed; takes an integer");
 }
 
 TEST(SingleLayer, RefusesFeaturesOfAnotherShape) {
-  EXPECT_EQ(message_of<ShapeError>([] { make(R"({"type": "single_layer"})", 4)->forward({}, kFeatures); }),
+  EXPECT_EQ(error_of<ShapeError>([] { make(R"({"type": "single_layer"})", 4)->forward({}, kFeatures); }),
             "interface: expected [B, T, 4, 2], found [1, 2, 3, 2]");
 }
 

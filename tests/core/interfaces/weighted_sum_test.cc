@@ -38,7 +38,7 @@ TEST(WeightedSum, RefusesUnknownOptions) {
   const auto wrong = [] {
     make_variant<InterfaceRegistry>(R"({"type": "weighted_sum", "k": 1})", InterfaceInput{3, 2});
   };
-  EXPECT_EQ(message_of<ConfigError>(wrong), "test /part/k: unknown key; \"weighted_sum\" takes normalize, taps, type");
+  EXPECT_EQ(error_of<ConfigError>(wrong), "test /part/k: unknown key; \"weighted_sum\" takes normalize, taps, type");
 }
 
 }  // namespace

@@ -32,19 +32,19 @@ TEST(CrossEntropy, AddsUpTheSlots) {
 
 TEST(CrossEntropy, RefusesLabelsOutOfRangeAndOtherShapes) {
   const at::Tensor logits = random_tensor({2, 3}, 1);
-  EXPECT_EQ(message_of<DataError>([&] {
+  EXPECT_EQ(error_of<DataError>([&] {
               cross_entropy(logits, integers({0, 3}));
             }),
             "cross entropy: label 3 is not one of the 3 classes");
-  EXPECT_EQ(message_of<DataError>([&] {
+  EXPECT_EQ(error_of<DataError>([&] {
               cross_entropy(logits, integers({-1, 2}));
             }),
             "cross entropy: label -1 is not one of the 3 classes");
-  EXPECT_EQ(message_of<ShapeError>([&] {
+  EXPECT_EQ(error_of<ShapeError>([&] {
               cross_entropy(logits, integers({0, 1, 2}));
             }),
             "cross entropy: expected logits [B, C] and labels [B], found [2, 3] and [3]");
-  EXPECT_EQ(message_of<ShapeError>([&] {
+  EXPECT_EQ(error_of<ShapeError>([&] {
               slot_cross_entropy(logits, integers({0, 1}), {1, 2});
             }),
             "cross entropy of slots [1, 2]: expected logits [B, 3] and labels [B, 2], found [2, 3] and [2]");

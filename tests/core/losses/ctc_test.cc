@@ -43,17 +43,17 @@ TEST(Ctc, DoesNotSeePadding) {
 
 TEST(Ctc, RefusesSymbolsAndLengthsOutOfRange) {
   const at::Tensor logits = at::zeros({1, 4, 3}, at::kDouble);
-  EXPECT_EQ(message_of<DataError>([&] {
+  EXPECT_EQ(error_of<DataError>([&] {
               ctc_loss(logits, integers({4}), one_target({1, 3}));
             }),
             "CTC: symbol 3 is not one of the 3 symbols");
-  EXPECT_EQ(message_of<ShapeError>([&] { ctc_loss(logits, integers({5}), one_target({1})); }),
+  EXPECT_EQ(error_of<ShapeError>([&] { ctc_loss(logits, integers({5}), one_target({1})); }),
             "CTC: lengths must be in 1 .. 4");
-  EXPECT_EQ(message_of<ShapeError>([&] {
+  EXPECT_EQ(error_of<ShapeError>([&] {
               ctc_loss(logits, integers({4}), {integers({1}, {1, 1}), integers({2})});
             }),
             "CTC: target lengths must be in 0 .. 1");
-  EXPECT_EQ(message_of<ShapeError>([&] {
+  EXPECT_EQ(error_of<ShapeError>([&] {
               ctc_loss(logits, integers({4, 4}), one_target({1}));
             }),
             "CTC: expected logits [B, T, C], lengths [B], targets [B, U] and their lengths [B], found [1, 4, 3], [2], "

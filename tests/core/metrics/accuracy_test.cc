@@ -29,7 +29,7 @@ TEST(Accuracy, AllSlotsMustBeRight) {
 }
 
 TEST(Accuracy, RefusesOtherShapes) {
-  EXPECT_EQ(message_of<ShapeError>([] {
+  EXPECT_EQ(error_of<ShapeError>([] {
               accuracy(integers({1, 2}), integers({1, 2}, {2, 1}));
             }),
             "accuracy: predictions have the shape [2], labels [2, 1]");

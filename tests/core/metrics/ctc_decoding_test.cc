@@ -21,7 +21,7 @@ TEST(CtcDecoding, PrintsAsTheTasksDo) {
 }
 
 TEST(CtcDecoding, RefusesIdsWithoutAName) {
-  EXPECT_EQ(message_of<DataError>([] {
+  EXPECT_EQ(error_of<DataError>([] {
               spaced_text({2}, {"A", "B"});
             }),
             "CTC: symbol 2 is not one of the 2 of the vocabulary");

@@ -44,7 +44,7 @@ TEST(ErrorRates, CountsCodePoints) {
 }
 
 TEST(ErrorRates, EmptyReferences) {
-  EXPECT_EQ(message_of<DataError>([] { error_rate(character_edits("a", "")); }),
+  EXPECT_EQ(error_of<DataError>([] { error_rate(character_edits("a", "")); }),
             "error rate: the references are empty, so there is nothing to divide by");
   EXPECT_EQ(asr_error_rate_percent({3, 0}), 100.0);
   EXPECT_EQ(asr_error_rate_percent({1, 4}), 25.0);

@@ -39,20 +39,20 @@ TEST(Model, IsHeadAfterInterface) {
 }
 
 TEST(Model, SaysWhatDoesNotFit) {
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(kSum, kNone, kPool, {{5, 4}, {5, 4}});
             }),
             "not applicable: fusion none takes one upstream, found 2");
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(R"({"type": "hconv"})", kNone, kPool, {{1, 4}});
             }),
             "not applicable: hconv with stride 3 needs at least 3 layers, found 1");
   EXPECT_THAT(
-      message_of<ConfigError>([] {
+      error_of<ConfigError>([] {
         make(R"({"type": "hcnov"})", kNone, kPool, {{5, 4}});
       }),
       testing::StartsWith("test /interface/type: unknown interface \"hcnov\", did you mean \"hconv\"? known: "));
-  EXPECT_EQ(message_of<ConfigError>([] {
+  EXPECT_EQ(error_of<ConfigError>([] {
               make(kSum, R"({"kind": "none"})", kPool, {{5, 4}});
             }),
             "test /fusion/type: this key is missing");
@@ -61,13 +61,13 @@ TEST(Model, SaysWhatDoesNotFit) {
 TEST(Model, RefusesFeaturesThatDoNotFit) {
   const Model model = make(kSum, kNone, kPool, {{5, 4}});
   const Parameters parameters = view_parameters(model.parameters(), random_parameters(model.parameters(), 1));
-  EXPECT_EQ(message_of<ShapeError>([&] { model.forward(parameters, {}, integers({2})); }),
+  EXPECT_EQ(error_of<ShapeError>([&] { model.forward(parameters, {}, integers({2})); }),
             "model: expected features of 1 upstreams, found 0");
-  EXPECT_EQ(message_of<ShapeError>([&] {
+  EXPECT_EQ(error_of<ShapeError>([&] {
               model.forward(parameters, {random_tensor({2, 3, 5, 4}, 1)}, integers({2}));
             }),
             "model: expected [1, 3, L, D] of each upstream, found [2, 3, 5, 4]");
-  EXPECT_EQ(message_of<ShapeError>([&] {
+  EXPECT_EQ(error_of<ShapeError>([&] {
               model.forward(parameters, {random_tensor({1, 3, 6, 4}, 1)}, integers({2}));
             }),
             "interface: expected [B, T, 5, 4], found [1, 3, 6, 4]");

@@ -37,11 +37,11 @@ TEST(Adam, HasTorchsDefaults) {
 
 TEST(Adam, RefusesWrongOptions) {
   const at::Tensor p = tensor({1.0}, {1});
-  EXPECT_EQ(message_of<ConfigError>([&] { make(R"(, "betas": [0.9, 1.0])", p); }),
+  EXPECT_EQ(error_of<ConfigError>([&] { make(R"(, "betas": [0.9, 1.0])", p); }),
             "optimizer: betas [0.9, 1] are not allowed; takes two numbers from 0 to below 1");
-  EXPECT_EQ(message_of<ConfigError>([&] { make(R"(, "learning_rate": -1)", p); }),
+  EXPECT_EQ(error_of<ConfigError>([&] { make(R"(, "learning_rate": -1)", p); }),
             "test /part/learning_rate: -1 is not allowed; takes a number, at least 0");
-  EXPECT_EQ(message_of<ConfigError>([&] { make(R"(, "momentum": 0.9)", p); }),
+  EXPECT_EQ(error_of<ConfigError>([&] { make(R"(, "momentum": 0.9)", p); }),
             "test /part/momentum: unknown key; \"adam\" takes betas, eps, learning_rate, type, weight_decay");
 }
 

@@ -16,7 +16,7 @@ TEST(AdamW, ShrinksBeforeItSteps) {
 }
 
 TEST(AdamW, RefusesUnknownOptions) {
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"(, "decay": 0.1)", tensor({1.0}, {1})); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"(, "decay": 0.1)", tensor({1.0}, {1})); }),
             "test /part/decay: unknown key; \"adamw\" takes betas, eps, learning_rate, type, weight_decay");
 }
 

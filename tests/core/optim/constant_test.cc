@@ -11,7 +11,7 @@ TEST(ConstantSchedule, IsOne) {
 }
 
 TEST(ConstantSchedule, TakesNoOptions) {
-  EXPECT_EQ(message_of<ConfigError>(
+  EXPECT_EQ(error_of<ConfigError>(
                 [] { make_variant<ScheduleRegistry>(R"({"type": "constant", "warmup_steps": 5})", std::int64_t{20}); }),
             "test /part/warmup_steps: unknown key; \"constant\" takes type");
 }

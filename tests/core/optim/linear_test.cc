@@ -21,9 +21,9 @@ TEST(LinearSchedule, RisesFromZeroAndFallsToZeroAfterTheLastUpdate) {
 TEST(LinearSchedule, WithoutWarmUpStartsAtOne) { EXPECT_EQ(make("", 20)->factor(0), 1.0); }
 
 TEST(LinearSchedule, RefusesWrongOptions) {
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"(, "warmup_steps": 21)", 20); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"(, "warmup_steps": 21)", 20); }),
             "schedule linear: warmup_steps 21 is more than the 20 steps of training");
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"(, "warmup_steps": -1)", 20); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"(, "warmup_steps": -1)", 20); }),
             "test /part/warmup_steps: -1 is not allowed; takes an integer, at least 0");
 }
 

@@ -49,12 +49,12 @@ TEST(Optimizer, RefusesAStateThatIsNotItsOwn) {
   const auto adam = make(R"({"type": "adam"})", tensor({1, 2}, {2}));
   NamedTensors state = adam->state();
   state["exp_avg"] = tensor({1}, {1});
-  EXPECT_EQ(message_of<DataError>([&] { adam->load_state(state); }),
+  EXPECT_EQ(error_of<DataError>([&] { adam->load_state(state); }),
             "optimizer state \"exp_avg\": expected Double [2], found Double [1]");
   state.erase("exp_avg");
-  EXPECT_EQ(message_of<DataError>([&] { adam->load_state(state); }), "optimizer state \"exp_avg\" is missing");
+  EXPECT_EQ(error_of<DataError>([&] { adam->load_state(state); }), "optimizer state \"exp_avg\" is missing");
   state["momentum_buffer"] = tensor({1, 2}, {2});
-  EXPECT_EQ(message_of<DataError>([&] { adam->load_state(state); }),
+  EXPECT_EQ(error_of<DataError>([&] { adam->load_state(state); }),
             "optimizer state \"momentum_buffer\": this optimizer has no such tensor");
 }
 
@@ -84,9 +84,9 @@ TEST(Optimizer, SkipsAnUpdateWhoseNormIsNan) {
 
 TEST(Optimizer, RefusesOtherShapes) {
   const auto sgd = make(R"({"type": "sgd"})", tensor({1, 2}, {2}));
-  EXPECT_EQ(message_of<ShapeError>([&] { sgd->step(tensor({1}, {1}), 1.0); }),
+  EXPECT_EQ(error_of<ShapeError>([&] { sgd->step(tensor({1}, {1}), 1.0); }),
             "optimizer: expected a gradient of 2 elements, found the shape [1]");
-  EXPECT_EQ(message_of<ShapeError>([] {
+  EXPECT_EQ(error_of<ShapeError>([] {
               make(R"({"type": "sgd"})", tensor({1, 2}, {1, 2}));
             }),
             "optimizer: expected a contiguous vector of parameters, found the shape [1, 2]");

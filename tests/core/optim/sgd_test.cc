@@ -32,7 +32,7 @@ TEST(Sgd, AddsWeightDecayToTheGradient) {
 }
 
 TEST(Sgd, RefusesWrongOptions) {
-  EXPECT_EQ(message_of<ConfigError>([] { make(R"(, "momentum": 1.5)", tensor({1.0}, {1})); }),
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"(, "momentum": 1.5)", tensor({1.0}, {1})); }),
             "test /part/momentum: 1.5 is not allowed; takes a number, 0 to 1");
 }
 
