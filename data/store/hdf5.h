@@ -53,7 +53,11 @@ Id make_type(StoredType type);
 /// Stops HDF5 from printing its error stack; errors come as exceptions of ours.
 void silence();
 
-Id create_file(const std::filesystem::path& path);
+/// A file that is made in memory: HDF5 1.10 crashes when it cannot write to a disk what it has in its caches (a full disk
+/// is found when a file is closed, the process ends with a segmentation fault at exit), so it is given no disk to write to.
+Id create_image(const std::string& place);
+/// The bytes of such a file; no time stamps are in them, so that equal content makes equal files.
+std::string bytes_of_image(const Id& file, const std::string& place);
 Id open_file(const std::filesystem::path& path);
 Id create_group(const Id& parent, const std::string& name, const std::string& place);
 

@@ -7,8 +7,11 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <span>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -16,6 +19,8 @@
 
 namespace strata {
 namespace {
+
+constexpr std::int64_t kPieceBytes = 1 << 16;
 
 struct ByteRange {
   std::int64_t offset = 0;
@@ -35,16 +40,16 @@ void pread_all(int fd, void* out, std::int64_t length, std::int64_t offset, cons
   }
 }
 
-/// XXH3-64 over all bytes of the file but those in `frames` (sorted by offset, not overlapping).
-std::uint64_t checksum_outside(int fd, std::int64_t size, const std::vector<ByteRange>& frames, const fs::path& path) {
+/// XXH3-64 over all bytes of a file but those in `frames` (sorted by offset, not overlapping).
+///   piece  gives `length` bytes from `offset` on, valid until it is called again
+std::uint64_t checksum_outside(std::int64_t size, const std::vector<ByteRange>& frames,
+                               const std::function<const char*(std::int64_t offset, std::int64_t length)>& piece) {
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
   XXH3_64bits_reset(state.get());
-  std::vector<char> buffer(1 << 16);
   const auto add = [&](std::int64_t from, std::int64_t to) {
-    for (; from < to; from += static_cast<std::int64_t>(buffer.size())) {
-      const std::int64_t n = std::min<std::int64_t>(to - from, static_cast<std::int64_t>(buffer.size()));
-      pread_all(fd, buffer.data(), n, from, path);
-      XXH3_64bits_update(state.get(), buffer.data(), static_cast<std::size_t>(n));
+    for (; from < to; from += kPieceBytes) {
+      const std::int64_t n = std::min(to - from, kPieceBytes);
+      XXH3_64bits_update(state.get(), piece(from, n), static_cast<std::size_t>(n));
     }
   };
   std::int64_t position = 0;
@@ -84,49 +89,50 @@ void write_tap(const hdf5::Id& group, std::size_t tap, std::int64_t width, hdf5:
   hdf5::write_uint64s(group, "checksum", checksum, place);
 }
 
-void write_hdf5(const fs::path& part, const std::vector<Tap>& taps, hdf5::StoredType type, const std::vector<ShardUtterance>& utterances) {
-  const std::string place = part.string();
-  const std::lock_guard lock(hdf5::library_lock());
-  hdf5::silence();
-  const hdf5::Id file = hdf5::create_file(part);
-  {
-    const hdf5::Id table = hdf5::create_group(file, "utterances", place);
-    std::vector<std::string> ids;
-    std::vector<std::int64_t> samples;
-    for (const ShardUtterance& utterance : utterances) {
-      ids.push_back(utterance.id);
-      samples.push_back(utterance.samples);
-    }
-    hdf5::write_texts(table, "id", ids, place);
-    hdf5::write_int64s(table, "samples", samples, place);
-    const hdf5::Id all = hdf5::create_group(file, "taps", place);
-    for (std::size_t t = 0; t < taps.size(); ++t) {
-      const hdf5::Id group = hdf5::create_group(all, taps[t].name, place);
-      hdf5::write_attribute(group, "hop_samples", taps[t].hop_samples, place);
-      write_tap(group, t, taps[t].width, type, utterances, place);
-    }
+void write_tables(const hdf5::Id& file, const std::vector<Tap>& taps, hdf5::StoredType type, const std::vector<ShardUtterance>& utterances,
+                  const std::string& place) {
+  const hdf5::Id table = hdf5::create_group(file, "utterances", place);
+  std::vector<std::string> ids;
+  std::vector<std::int64_t> samples;
+  for (const ShardUtterance& utterance : utterances) {
+    ids.push_back(utterance.id);
+    samples.push_back(utterance.samples);
   }
-  // Unlike H5Fclose in a destructor, this tells of a full disk.
-  hdf5::check(H5Fflush(file.get(), H5F_SCOPE_GLOBAL), place, "write the file to disk");
+  hdf5::write_texts(table, "id", ids, place);
+  hdf5::write_int64s(table, "samples", samples, place);
+  const hdf5::Id all = hdf5::create_group(file, "taps", place);
+  for (std::size_t t = 0; t < taps.size(); ++t) {
+    const hdf5::Id group = hdf5::create_group(all, taps[t].name, place);
+    hdf5::write_attribute(group, "hop_samples", taps[t].hop_samples, place);
+    write_tap(group, t, taps[t].width, type, utterances, place);
+  }
 }
 
-Json make_sidecar(const fs::path& part, const std::vector<Tap>& taps, hdf5::StoredType type, const std::vector<FailedUtterance>& failed) {
-  std::vector<ByteRange> frames;
-  {
-    const std::lock_guard lock(hdf5::library_lock());
-    const hdf5::Id file = hdf5::open_file(part);
-    for (const Tap& tap : taps) {
-      const hdf5::Extent extent = hdf5::locate(file, "taps/" + tap.name + "/frames", type, part.string());
-      if (extent.rows > 0) frames.push_back({extent.offset_bytes, extent.rows * extent.columns * hdf5::bytes_of(type)});
-    }
+/// The bytes of a shard and where its frames are in them.
+struct ShardImage {
+  std::string bytes;
+  std::vector<ByteRange> frames;  // by offset
+};
+
+ShardImage make_image(const std::string& place, const std::vector<Tap>& taps, hdf5::StoredType type, const std::vector<ShardUtterance>& utterances) {
+  const std::lock_guard lock(hdf5::library_lock());
+  hdf5::silence();
+  const hdf5::Id file = hdf5::create_image(place);
+  write_tables(file, taps, type, utterances, place);
+  ShardImage image{hdf5::bytes_of_image(file, place), {}};
+  for (const Tap& tap : taps) {
+    const hdf5::Extent extent = hdf5::locate(file, "taps/" + tap.name + "/frames", type, place);
+    if (extent.rows > 0) image.frames.push_back({extent.offset_bytes, extent.rows * extent.columns * hdf5::bytes_of(type)});
   }
-  std::sort(frames.begin(), frames.end(), [](const ByteRange& a, const ByteRange& b) { return a.offset < b.offset; });
-  const MappedFile map(part);
-  const int fd = ::open(part.c_str(), O_RDONLY | O_CLOEXEC);
-  const std::uint64_t checksum = checksum_outside(fd, static_cast<std::int64_t>(map.size_bytes()), frames, part);
-  ::close(fd);
-  Json sidecar = {{"size_bytes", map.size_bytes()}, {"checksum", fmt::format("{:016x}", checksum)}, {"frame_data", Json::array()}, {"failed", Json::array()}};
-  for (const ByteRange& range : frames) sidecar["frame_data"].push_back({range.offset, range.length});
+  std::sort(image.frames.begin(), image.frames.end(), [](const ByteRange& a, const ByteRange& b) { return a.offset < b.offset; });
+  return image;
+}
+
+Json make_sidecar(const ShardImage& image, const std::vector<FailedUtterance>& failed) {
+  const auto size = static_cast<std::int64_t>(image.bytes.size());
+  const std::uint64_t checksum = checksum_outside(size, image.frames, [&](std::int64_t offset, std::int64_t) { return image.bytes.data() + offset; });
+  Json sidecar = {{"size_bytes", size}, {"checksum", fmt::format("{:016x}", checksum)}, {"frame_data", Json::array()}, {"failed", Json::array()}};
+  for (const ByteRange& range : image.frames) sidecar["frame_data"].push_back({range.offset, range.length});
   for (const FailedUtterance& f : failed) sidecar["failed"].push_back({{"id", f.id}, {"reason", f.reason}});
   return sidecar;
 }
@@ -141,13 +147,12 @@ fs::path sidecar_path(const fs::path& shard) { return fs::path(shard).replace_ex
 
 void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::StoredType type,
                  const std::vector<ShardUtterance>& utterances, const std::vector<FailedUtterance>& failed) {
-  const fs::path part = path.string() + ".part";
+  const ShardImage image = make_image(path.string(), taps, type, utterances);
+  write_file_atomically(sidecar_path(path), make_sidecar(image, failed).dump(1) + "\n");
   try {
-    write_hdf5(part, taps, type, utterances);
-    write_file_atomically(sidecar_path(path), make_sidecar(part, taps, type, failed).dump(1) + "\n");
-    publish_file(part, path);
+    write_file_atomically(path, image.bytes);
   } catch (...) {
-    ::unlink(part.c_str());
+    ::unlink(sidecar_path(path).c_str());
     throw;
   }
 }
@@ -187,7 +192,12 @@ void ShardReader::read_sidecar() {
       }
       position = frames.back().offset + frames.back().length;
     }
-    const std::string found = fmt::format("{:016x}", checksum_outside(fd_, size_bytes_, frames, path_));
+    std::vector<char> buffer(static_cast<std::size_t>(kPieceBytes));
+    const std::uint64_t checksum = checksum_outside(size_bytes_, frames, [&](std::int64_t offset, std::int64_t length) {
+      pread_all(fd_, buffer.data(), length, offset, path_);
+      return buffer.data();
+    });
+    const std::string found = fmt::format("{:016x}", checksum);
     if (found != sidecar.at("checksum").get<std::string>()) {
       throw DataError(fmt::format("{}: its tables do not have the checksum that {} gives; the file is damaged. `strata verify --repair` removes it, `strata extract` fills the hole",
                                   path_.string(), path.filename().string()));

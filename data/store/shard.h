@@ -29,9 +29,9 @@ struct FailedUtterance {
 };
 
 /// Writes `path` (shard-00000.h5) and its sidecar (shard-00000.json): beside, flushed, renamed; the sidecar first, so that a
-/// shard that is there is whole and can be verified. Equal content gives equal bytes. Layout: contract of the feature store.
+/// shard that is there is whole and can be verified. The file is made in memory first. Equal content gives equal bytes. Layout: contract of the feature store.
 ///   /utterances/{id, samples}, /taps/<name>/{frames [sum T, D], first, count, checksum}
-/// Throws DataError (full disk, no permission) and leaves no partial file.
+/// Throws DataError (full disk, no permission) and leaves no shard and no partial file.
 void write_shard(const std::filesystem::path& path, const std::vector<Tap>& taps, hdf5::StoredType type,
                  const std::vector<ShardUtterance>& utterances, const std::vector<FailedUtterance>& failed);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "core/base/error.h"
@@ -31,7 +32,11 @@ StoreDescription from_json(const Json& json, const fs::path& path) {
     StoreDescription d;
     d.upstream = json.at("upstream");
     d.fingerprint = json.at("fingerprint");
-    d.type = hdf5::stored_type(json.at("dtype"));
+    const std::string dtype = json.at("dtype");
+    if (!std::ranges::count(hdf5::stored_type_names(), dtype)) {
+      throw ConfigError(fmt::format("{}: the store holds \"{}\", which this Strata cannot read", path.string(), dtype));
+    }
+    d.type = hdf5::stored_type(dtype);
     for (const Json& tap : json.at("taps")) d.spec.taps.push_back({tap.at("name"), tap.at("width"), tap.at("hop_samples"), tap.at("listed")});
     d.spec.receptive_field_samples = json.at("receptive_field_samples");
     d.provenance = json.at("provenance");
@@ -52,13 +57,16 @@ void check_same(const StoreDescription& found, const StoreDescription& wanted, c
     throw ConfigError(fmt::format("{}: the store holds {}, the study asks for {}; give the upstream another name or the study another store",
                                   path.string(), hdf5::name_of(found.type), hdf5::name_of(wanted.type)));
   }
-  if (found.spec.taps != wanted.spec.taps) {
+  if (tap_names(found.spec) != tap_names(wanted.spec)) {
     throw ConfigError(fmt::format("{}: the store holds the taps {}, the study asks for {}; give the upstream another name or the study another store",
                                   path.string(), tap_names(found.spec), tap_names(wanted.spec)));
   }
   if (found.fingerprint != wanted.fingerprint) {
     throw ConfigError(fmt::format("{}: the store was made by another upstream under the name \"{}\" (fingerprint {} there, {} now); give this one another name or the study another store",
                                   path.string(), found.upstream, found.fingerprint.substr(0, 12), wanted.fingerprint.substr(0, 12)));
+  }
+  if (found.spec.taps != wanted.spec.taps) {
+    throw ConfigError(fmt::format("{}: the store's taps have other widths or frame rates than this Strata computes; extract it anew into another folder", path.string()));
   }
 }
 
@@ -96,7 +104,7 @@ CorpusPlan CorpusPlan::load(const fs::path& folder) {
 
 std::vector<ShardPlan> CorpusPlan::extend(const std::vector<PlannedUtterance>& utterances, double bytes_per_sample,
                                           const Json& treatment, std::int64_t shard_bytes) {
-  if (generations_ > 0 && treatment != treatment_) {
+  if (!shards_.empty() && treatment != treatment_) {
     throw ConfigError(fmt::format("{}: the store treated this corpus' audio with {}, the study asks for {}; give the corpus another name",
                                   folder_.string(), treatment_.dump(), treatment.dump()));
   }
@@ -114,15 +122,18 @@ std::vector<ShardPlan> CorpusPlan::extend(const std::vector<PlannedUtterance>& u
     bytes += bytes_per_sample * static_cast<double>(utterance.samples);
   }
   if (added.empty()) return added;
-  unsaved_ = {{"treatment", treatment}, {"shards", Json::array()}};
+  treatment_ = treatment;
+  if (unsaved_.is_null()) unsaved_ = {{"treatment", treatment}, {"shards", Json::array()}};
   for (const ShardPlan& shard : added) unsaved_["shards"].push_back({{"name", shard.name}, {"ids", shard.ids}});
   shards_.insert(shards_.end(), added.begin(), added.end());
   return added;
 }
 
-void CorpusPlan::save() const {
+void CorpusPlan::save() {
   if (unsaved_.is_null()) return;
   write_file_atomically(folder_ / fmt::format("generation-{:03}.json", generations_), unsaved_.dump() + "\n");
+  unsaved_ = nullptr;
+  generations_ += 1;
 }
 
 std::vector<ShardPlan> CorpusPlan::missing() const {

@@ -70,8 +70,8 @@ class CorpusPlan {
   std::vector<ShardPlan> extend(const std::vector<PlannedUtterance>& utterances, double bytes_per_sample, const Json& treatment,
                                 std::int64_t shard_bytes);
 
-  /// Writes the generation that `extend` added, if any.
-  void save() const;
+  /// Writes what `extend` added since as a generation, if anything.
+  void save();
 
   const std::vector<ShardPlan>& shards() const { return shards_; }
   /// Those whose file is not there yet.
