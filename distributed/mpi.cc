@@ -18,7 +18,10 @@ void check(int code, const char* operation) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw CommError(fmt::format("{} failed: {}", operation, std::string(text, static_cast<std::size_t>(length))));
+  int rank = 0, size = 1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  throw CommError(fmt::format("rank {} of {}: {} failed: {}", rank, size, operation, std::string(text, static_cast<std::size_t>(length))));
 }
 
 /// The number of tasks that Slurm says this step has, if a step was started without MPI seeing it.
