@@ -5,6 +5,7 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <cmath>
@@ -28,6 +29,9 @@ std::vector<std::string> pick(const std::vector<std::string>& ids, const std::ve
 }
 
 FieldReader part(const Trial& trial, const char* key) { return FieldReader(trial.config.at(key), "trial " + trial.id, std::string("/") + key); }
+
+/// JSON has no NaN: it is written as null.
+double number_or_nan(const Json& value) { return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>(); }
 
 /// The softmax of every parameter named `layer_weights` or `model_weights`: what the papers' figures show.
 Json mixing_weights(const Model& model, const at::Tensor& flat) {
@@ -160,7 +164,7 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
   if (predictions != nullptr) {
     std::map<std::string, Json> by_id;
     for (const std::string& text : group_.all_gather(Json(mine).dump())) {
-      for (Json& line : Json::parse(text).get<std::vector<Json>>()) by_id[line.at("id")] = std::move(line);
+      for (const Json& line : Json::parse(text)) by_id[line.at("id")] = line;
     }
     for (const std::string& id : ids) predictions->push_back(std::move(by_id.at(id)));
   }
@@ -189,13 +193,19 @@ void Trainer::restore() {
     const Json state = Json::parse(metadata.at("state"));
     if (state.at("trial") != trial_.id) throw DataError(fmt::format("{}: it is a checkpoint of trial {}, not of {}", path.string(), state.at("trial").dump(), trial_.id));
     step_ = state.at("step");
-    loss_sum_ = state.at("loss_sum");
+    loss_sum_ = number_or_nan(state.at("loss_sum"));
     loss_count_ = state.at("loss_count");
-    grad_norm_ = state.at("grad_norm").is_null() ? NAN : state.at("grad_norm").get<double>();
+    grad_norm_ = number_or_nan(state.at("grad_norm"));
     finite_steps_ = state.at("finite_steps");
     history_ = state.at("history").get<std::vector<Json>>();
     best_ = state.at("best");
     seconds_ = state.at("seconds");
+    for (const char* name : {"parameters", "best"}) {
+      const at::Tensor& flat = tensors.at(name);
+      if (flat.sizes() != flat_.sizes()) {
+        throw DataError(fmt::format("{}: not a valid checkpoint: \"{}\" has the shape {}, expected {}", path.string(), name, flat.sizes().vec(), flat_.sizes().vec()));
+      }
+    }
     flat_.detach().copy_(tensors.at("parameters"));
     best_flat_.copy_(tensors.at("best"));
     NamedTensors optimizer;
