@@ -160,7 +160,7 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
   if (predictions != nullptr) {
     std::map<std::string, Json> by_id;
     for (const std::string& text : group_.all_gather(Json(mine).dump())) {
-      for (Json& line : Json::parse(text).get<std::vector<Json>>()) by_id[line.at("id")] = std::move(line);
+      for (const Json& line : Json::parse(text)) by_id[line.at("id")] = line;
     }
     for (const std::string& id : ids) predictions->push_back(std::move(by_id.at(id)));
   }
