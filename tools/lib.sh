@@ -61,3 +61,11 @@ run_bazel() {
   (cd "$root" && bazel --output_user_root="$cache/bazel" "$command" \
     --repo_env=STRATA_TORCH="$torch" --disk_cache="$cache/build" "$@")
 }
+
+# Runs a command on N ranks of this machine: run_ranks 2 tools/strata extract study.json
+run_ranks() {
+  local ranks=$1 options=(--bind-to none --oversubscribe)
+  shift
+  [ "$(id -u)" != 0 ] || options+=(--allow-run-as-root)
+  mpirun "${options[@]}" -np "$ranks" "$@"
+}

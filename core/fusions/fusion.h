@@ -40,6 +40,8 @@ class Fusion {
   virtual std::int64_t head_width(std::size_t j) const = 0;
   /// False if it mixes the layers itself; the model then has no interfaces.
   virtual bool uses_interfaces() const { return true; }
+  /// True if it is affine in each upstream's frames and lets the head see nothing else, so that a time mean can come first.
+  virtual bool affine_per_frame() const { return false; }
   virtual std::vector<ParameterSpec> parameters() const { return {}; }
 
   ///   features  one [B, T, L_i, D_i] per upstream, aligned in time

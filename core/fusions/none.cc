@@ -18,6 +18,8 @@ class NoFusion : public Fusion {
 
   std::int64_t head_width(std::size_t) const override { return width_; }
 
+  bool affine_per_frame() const override { return true; }
+
   at::Tensor forward(const Parameters&, const std::vector<at::Tensor>& features,
                      const FusionParts& parts) const override {
     return parts.head(0, parts.interface(0, features[0]));

@@ -18,6 +18,7 @@ class MeanPoolLinear : public Head {
   MeanPoolLinear(const ProjectorOptions& options, HeadInput input) : options_(options), input_(input) {}
 
   HeadOutput output() const override { return HeadOutput::kUtteranceLogits; }
+  bool uses_time_mean_only() const override { return true; }
 
   std::vector<ParameterSpec> parameters() const override {
     return projector_and_classifier(input_.width, options_.projector_width, input_.classes);

@@ -40,6 +40,14 @@ std::vector<ParameterSpec> Model::parameters() const {
   return all;
 }
 
+bool Model::uses_time_means_only() const {
+  bool means = fusion_->affine_per_frame();
+  // The mean of normalised features is not the normalised mean.
+  for (const auto& interface : interfaces_) means = means && interface->affine_per_frame() && !interface->normalizes();
+  for (const auto& head : heads_) means = means && head->uses_time_mean_only();
+  return means;
+}
+
 void Model::check(const std::vector<at::Tensor>& features, const at::Tensor& lengths) const {
   if (features.size() != interfaces_.size()) {
     throw ShapeError(

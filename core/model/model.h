@@ -44,6 +44,11 @@ class Model {
                      const at::Tensor& lengths) const;
 
   HeadOutput output() const { return heads_[0]->output(); }
+
+  /// True if the logits depend on the features' means over valid frames alone: the same forward on [B, 1, L, D] of means
+  /// then gives the same logits, up to rounding.
+  bool uses_time_means_only() const;
+
   const std::vector<std::unique_ptr<Interface>>& interfaces() const { return interfaces_; }
   const Fusion& fusion() const { return *fusion_; }
 

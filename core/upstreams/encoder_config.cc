@@ -132,6 +132,16 @@ void common_encoder_fields(EncoderConfig& c, Fields& f) {
   f.number("num_conv_pos_embedding_groups", c.num_conv_pos_embedding_groups, "its groups", at_least(1));
 }
 
+void hubert_fields(EncoderConfig& config, Fields& f) {
+  common_encoder_fields(config, f);
+  f.text("feat_extract_norm", config.feat_extract_norm, "norms of the stem", {"group", "layer"});
+  f.flag("feat_proj_layer_norm", config.feat_proj_layer_norm,
+         "layer norm before the projection; DistilHuBERT has none");
+  f.flag("do_stable_layer_norm", config.do_stable_layer_norm, "pre-LN");
+  f.flag("conv_pos_batch_norm", config.conv_pos_batch_norm,
+         "batch norm in place of weight norm in the positional convolution");
+}
+
 void check_encoder_config(const EncoderConfig& c, const std::string& place) {
   const auto fail = [&](const std::string& message) { throw ConfigError(place + ": " + message); };
   if (c.conv_dim.empty() || c.conv_dim.size() != c.conv_kernel.size() || c.conv_dim.size() != c.conv_stride.size()) {

@@ -40,6 +40,9 @@ struct EncoderConfig {
 /// The keys that all families of Hugging Face share.
 void common_encoder_fields(EncoderConfig& config, Fields& f);
 
+/// HuBERT's keys; a writer of such folders needs them too.
+void hubert_fields(EncoderConfig& config, Fields& f);
+
 /// Throws ConfigError, naming `place` and the keys, if the sizes do not fit each other.
 void check_encoder_config(const EncoderConfig& config, const std::string& place);
 

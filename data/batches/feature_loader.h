@@ -17,6 +17,14 @@ struct FeatureBatch {
   at::Tensor lengths;                // [B] int64, 1 <= lengths[b] <= T
 };
 
+/// Where a trial's batches come from. Thread-safe.
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  /// Throws DataError if an utterance has no features.
+  virtual FeatureBatch load(const std::vector<std::string>& ids) const = 0;
+};
+
 /// What a loader reads of one upstream.
 struct LoaderSource {
   const CorpusFeatures* features = nullptr;
@@ -26,13 +34,12 @@ struct LoaderSource {
 
 /// Reads batches from stores. Alignment, which is recorded with each result: every tap is repeated to the finest frame rate
 /// among all taps of all upstreams, then all are cut to the shortest. Thread-safe.
-class FeatureLoader {
+class FeatureLoader : public BatchSource {
  public:
   /// Throws ConfigError if widths within an upstream differ or a rate is not a multiple of the finest.
   explicit FeatureLoader(std::vector<LoaderSource> sources);
 
-  /// Throws DataError if an utterance has no features.
-  FeatureBatch load(const std::vector<std::string>& ids) const;
+  FeatureBatch load(const std::vector<std::string>& ids) const override;
 
   /// Frames of an utterance after alignment.
   std::int64_t frames(const std::string& id) const;

@@ -12,6 +12,7 @@ void add_extract(CLI::App& app, Session& session) {
     std::string study;
     std::vector<std::string> overrides;
     int threads = 0;
+    std::int64_t shard_bytes = ExtractOptions().shard_bytes;
     bool ignore_free_space = false;
   };
   const auto given = std::make_shared<Arguments>();
@@ -19,6 +20,7 @@ void add_extract(CLI::App& app, Session& session) {
   command->add_option("study", given->study, "study file (JSON)")->required();
   command->add_option("overrides", given->overrides, "key=value: changes a value of the study, such as store=/scratch/features");
   command->add_option("--threads", given->threads, "units computed side by side in a rank (default: its share of the node's cores)")->check(CLI::NonNegativeNumber);
+  command->add_option("--shard-bytes", given->shard_bytes, "about the size of a shard, which is one unit of work; counts when an utterance is planned first")->check(CLI::PositiveNumber);
   command->add_flag("--ignore-free-space", given->ignore_free_space, "start although the disk looks too small");
   command->footer("Run again, it does what is missing. Example:\n  mpirun -np 4 strata extract study.json");
   command->callback([&session, given] {
@@ -29,6 +31,7 @@ void add_extract(CLI::App& app, Session& session) {
       ExtractOptions options;
       options.search = session.model_search();
       options.threads = given->threads;
+      options.shard_bytes = given->shard_bytes;
       options.ignore_free_space = given->ignore_free_space;
       options.show_progress = !session.quiet;
       options.provenance = session.provenance();

@@ -45,6 +45,7 @@ struct Study {
   std::vector<Json> sweep;            // blocks, axes not yet expanded
   std::int64_t ranks_per_trial = 0;   // 0: spread trials before splitting one
   std::string keep = "best";          // none, best, all
+  bool rewrites = true;               // train on the smallest stored form that gives the same result
   bool allow_missing = false;         // utterances that could not be decoded are left out
   Json source;                        // the file with the overrides applied
 };

@@ -101,6 +101,13 @@ FeatureLoader Bench::loader(const Trial& trial) const {
   return FeatureLoader(std::move(sources));
 }
 
+const TimeMeans& Bench::time_means(const Trial& trial) {
+  const Json key = {study_.tasks.at(trial.names.at("task")).corpus, trial.names.at("upstreams"), trial.config.at("interface").value("taps", Json())};
+  auto& means = time_means_[key.dump()];
+  if (!means) means = std::make_unique<TimeMeans>(loader(trial));
+  return *means;
+}
+
 std::vector<std::string> Bench::ids(const Trial& trial, const std::string& split) const {
   std::vector<std::string> there;
   for (const std::string& id : task(trial).ids(split)) {

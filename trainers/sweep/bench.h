@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/batches/feature_loader.h"
+#include "data/batches/time_means.h"
 #include "data/manifest/manifest.h"
 #include "data/store/store.h"
 #include "trainers/study/expand.h"
@@ -15,7 +16,7 @@
 
 namespace strata {
 
-/// What the trials of a study work with, opened once: corpora, tasks and stores. Immutable and thread-safe.
+/// What the trials of a study work with, opened once: corpora, tasks and stores. Not thread-safe.
 class Bench {
  public:
   /// Opens what the study's tasks and sweep need. Throws ConfigError (no store, features incomplete, utterances that could
@@ -27,6 +28,9 @@ class Bench {
 
   /// The loader of a trial: its upstreams' stores over its task's corpus, with the taps that its interface names.
   FeatureLoader loader(const Trial& trial) const;
+
+  /// Time means of the features that `loader(trial)` gives, shared by all trials that read the same.
+  const TimeMeans& time_means(const Trial& trial);
 
   /// The utterances of a split ("train", "dev", "test") that all upstreams of the trial have features of.
   std::vector<std::string> ids(const Trial& trial, const std::string& split) const;
@@ -41,6 +45,7 @@ class Bench {
   std::map<std::string, std::unique_ptr<Task>> tasks_;
   std::map<std::string, FeatureStore> stores_;
   std::map<std::pair<std::string, std::string>, std::unique_ptr<CorpusFeatures>> features_;  // by upstream, corpus
+  std::map<std::string, std::unique_ptr<TimeMeans>> time_means_;  // by task's corpus, upstreams, taps
   StudyFacts facts_;
 };
 

@@ -67,15 +67,16 @@ Decision decide(const Expansion& expansion, const Bench& bench, const StudyState
   return decision;
 }
 
-std::string plan_text(const Expansion& expansion, const Decision& decision, const Bench& bench, int ranks, int group) {
+std::string plan_text(const Expansion& expansion, const Decision& decision, const Bench& bench, int ranks, int group, bool rewrites) {
   std::string text = fmt::format("{} trials: {} done, {} failed earlier, {} to train, on {} ranks in groups of {}\n", expansion.trials.size(),
                                  decision.done, decision.failed, decision.pending.size(), ranks, group);
   const std::set<std::size_t> pending(decision.pending.begin(), decision.pending.end());
   for (std::size_t t = 0; t < expansion.trials.size(); ++t) {
     const Trial& trial = expansion.trials[t];
     const FeatureLoader loader = bench.loader(trial);
-    const auto parameters = count_elements(build_model(trial, bench.task(trial), loader).parameters());
-    text += fmt::format("{} {} {} ({} parameters)\n", trial.id, pending.contains(t) ? "to train" : "finished", describe_trial(trial), parameters);
+    const Model model = build_model(trial, bench.task(trial), loader);
+    text += fmt::format("{} {} {} ({} parameters, {})\n", trial.id, pending.contains(t) ? "to train" : "finished", describe_trial(trial),
+                        count_elements(model.parameters()), rewrites && model.uses_time_means_only() ? "on time means" : "on all frames");
   }
   for (const NotApplicable& combination : expansion.not_applicable) {
     text += fmt::format("not applicable: {}: {}\n", combination.combination, combination.reason);
@@ -151,9 +152,10 @@ class Dispatcher {
 };
 
 /// One trial on a group. Returns what the leader tells rank 0.
-Json train_one(const Trial& trial, const Study& study, const Bench& bench, const Communicator& group) {
+Json train_one(const Trial& trial, const Study& study, Bench& bench, const Communicator& group) {
   const FeatureLoader loader = bench.loader(trial);
-  TrialData data{&bench.task(trial), &loader, {}};
+  TrialData data{&bench.task(trial), &loader, &loader, {}};
+  if (study.rewrites && build_model(trial, *data.task, loader).uses_time_means_only()) data.source = &bench.time_means(trial);
   for (const char* split : {"train", "dev", "test"}) data.ids[split] = bench.ids(trial, split);
   const fs::path bank = study.output / "banks" / trial.id;
   try {
@@ -178,7 +180,7 @@ Json train_one(const Trial& trial, const Study& study, const Bench& bench, const
   }
 }
 
-void work(const Expansion& expansion, const Study& study, const Bench& bench, const Communicator& group, WorkServer& server) {
+void work(const Expansion& expansion, const Study& study, Bench& bench, const Communicator& group, WorkServer& server) {
   Json report = Json::object();
   for (;;) {
     std::int64_t index = -1;
@@ -222,7 +224,7 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
   summary.trials = static_cast<std::int64_t>(expansion.trials.size());
   summary.done_before = decision.done;
   if (options.dry_run) {
-    if (first) summary.plan = plan_text(expansion, decision, *bench, world.size(), group_ranks);
+    if (first) summary.plan = plan_text(expansion, decision, *bench, world.size(), group_ranks, study.rewrites);
     return summary;
   }
   for (const NotApplicable& combination : expansion.not_applicable) log_info("not applicable: {}: {}", combination.combination, combination.reason);

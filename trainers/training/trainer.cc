@@ -94,7 +94,7 @@ void Trainer::train_step() {
   reduced_.zero_();
   float* tail = reduced_.mutable_data_ptr<float>() + size;
   if (!mine.empty()) {
-    const FeatureBatch batch = data_.loader->load(mine);
+    const FeatureBatch batch = data_.source->load(mine);
     const at::Tensor logits = model_.forward(view_parameters(model_.parameters(), flat_), batch.features, batch.lengths);
     const LossSum loss = data_.task->loss(logits, batch.lengths, data_.task->targets(mine));
     loss.sum.backward();
@@ -148,7 +148,7 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
   for (std::int64_t first = group_.rank() * batch_size; first < static_cast<std::int64_t>(ids.size()); first += group_.size() * batch_size) {
     const std::int64_t count = std::min<std::int64_t>(batch_size, static_cast<std::int64_t>(ids.size()) - first);
     const std::vector<std::string> some(ids.begin() + first, ids.begin() + first + count);
-    const FeatureBatch batch = data_.loader->load(some);
+    const FeatureBatch batch = data_.source->load(some);
     const at::Tensor logits = model_.forward(parameters, batch.features, batch.lengths);
     const Targets targets = data_.task->targets(some);
     const auto measured = data_.task->measure(some, logits, batch.lengths, targets, predictions ? &mine : nullptr);

@@ -23,7 +23,8 @@ namespace strata {
 /// What a trial reads.
 struct TrialData {
   const Task* task = nullptr;
-  const FeatureLoader* loader = nullptr;
+  const FeatureLoader* loader = nullptr;  // what the model is built for
+  const BatchSource* source = nullptr;    // what its batches are: the loader, or a smaller form with the same result
   std::map<std::string, std::vector<std::string>> ids;  // by split
 };
 
