@@ -39,6 +39,7 @@ std::int64_t FeatureLoader::frames(const std::string& id) const {
       shortest = std::min(shortest, source.features->frames(id, tap) * (source.taps[tap].hop_samples / finest_hop_));
     }
   }
+  if (shortest < 1) throw DataError(fmt::format("utterance \"{}\" has no frames to train on", id));
   return shortest;
 }
 

@@ -21,7 +21,7 @@ struct FeatureBatch {
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
-  /// Throws DataError if an utterance has no features.
+  /// Throws DataError if an utterance has no features, or no frame of them.
   virtual FeatureBatch load(const std::vector<std::string>& ids) const = 0;
 };
 

@@ -9,6 +9,7 @@
 #include "core/base/random.h"
 #include "core/base/stop.h"
 #include "core/tensor/safetensors.h"
+#include "data/batches/time_means.h"
 #include "tests/data/store/small_store.h"
 #include "tests/errors.h"
 #include "tests/folder.h"
@@ -82,7 +83,7 @@ class TrainerTest : public testing::Test {
         features_(store_, "small"),
         task_(TaskRegistry::make(FieldReader(Json{{"type", "sid"}}, "test"), corpus_)),
         loader_({{&features_, kTaps, {0, 1, 2}}}) {
-    data_ = {task_.get(), &loader_, {}};
+    data_ = {task_.get(), &loader_, &loader_, {}};
     for (const char* split : {"train", "dev", "test"}) data_.ids[split] = task_->ids(split);
   }
   ~TrainerTest() override {
@@ -157,6 +158,23 @@ TEST_F(TrainerTest, GivesTheSameOnAnyNumberOfRanks) {
   EXPECT_EQ(shared.best()["step"], alone.best()["step"]);
   // It learns, so the equalities above are not those of noughts.
   EXPECT_LT(shared.history()[2]["train_loss"], shared.history()[0]["train_loss"]);
+}
+
+TEST_F(TrainerTest, GivesTheSameOnTimeMeans) {
+  const Trial one = trial();
+  const TimeMeans means(*data_.loader);
+  Trainer on_frames = trainer(one, world, "frames");
+  data_.source = &means;
+  Trainer on_means = trainer(one, world, "means");
+  ASSERT_TRUE(on_means.model().uses_time_means_only());
+  ASSERT_EQ(on_frames.run(), TrialEnd::kDone);
+  ASSERT_EQ(on_means.run(), TrialEnd::kDone);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const Json &got = on_means.history()[i], &want = on_frames.history()[i];
+    EXPECT_NEAR(got["train_loss"], want["train_loss"], 1e-5 * want["train_loss"].get<double>());
+    EXPECT_EQ(got["dev"]["accuracy"], want["dev"]["accuracy"]);
+  }
+  EXPECT_LT(relative_difference(on_means.last_parameters(), on_frames.last_parameters()), 1e-5);
 }
 
 TEST_F(TrainerTest, HoldsTheSameParametersOnEveryRank) {
