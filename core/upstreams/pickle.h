@@ -56,8 +56,8 @@ struct Hooks {
   std::function<Value(const Global& callee, const List& arguments)> call;
 };
 
-/// Runs the opcodes that torch.save emits (protocols 2 to 4). Throws DataError starting with `place`: an opcode that is not
-/// among them, or a damaged stream. The value lives as long as `arena`.
+/// Runs the opcodes that torch.save emits (protocols 2 to 4). Throws DataError starting with `place`: an opcode that is
+/// not among them, or a damaged stream. The value lives as long as `arena`.
 Value load(std::string_view bytes, const std::string& place, const Hooks& hooks, Arena& arena);
 
 }  // namespace strata::pickle
