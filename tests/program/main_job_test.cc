@@ -104,5 +104,29 @@ TEST(MainJob, StoppedSweepContinuesBitForBit) {
   EXPECT_EQ(place.files("output/banks", ".safetensors").size(), 0U);
 }
 
+TEST(MainJob, RecognisesSpeech) {
+  const Workplace place;
+  Json study = place.read_study();
+  study["tasks"] = {{"asr", {{"type", "asr"}, {"corpus", "tones"}}}};
+  study["sweep"] = {{{"task", "asr"}, {"upstreams", {"fbank"}}, {"interface", {{"type", "single_layer"}}},
+                     {"head", {{{"type", "linear_ctc"}}, {{"type", "rnn_ctc"}, {"projector_width", 8}, {"hidden_width", 8}, {"input_reduction", 2}}, {{"type", "mean_pool_linear"}}}},
+                     {"optimizer", {{"type", "adam"}, {"learning_rate", 1e-2}}}, {"steps", 30}, {"batch_size", 8}, {"evaluate_every", 10}}};
+  place.write_study(study);
+  ASSERT_EQ(place.run("extract study.json").code, 0);
+  RunResult run = place.run("sweep study.json --dry-run");
+  EXPECT_THAT(run.out, HasSubstr("not applicable: task \"asr\" takes a decision per frame, head \"mean_pool_linear\" makes one per utterance"));
+  run = place.run("sweep study.json", 2);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.times_in_err("1 of 24 training utterances have fewer frames than their targets need, the first \"u008\""), 2) << "once for each head: " << run.err;
+  const auto done = place.done_trials("output");
+  ASSERT_EQ(done.size(), 2U);
+  for (const auto& [trial, event] : done) {
+    EXPECT_GT(event["test"]["cer"].get<double>(), 0);
+    EXPECT_TRUE(event["test"]["wer"].is_number());
+    const std::string lines = place.read("output/trials/" + trial + "/predictions.jsonl");
+    EXPECT_EQ(Json::parse(lines.substr(0, lines.find('\n')))["reference"], "tone a");
+  }
+}
+
 }  // namespace
 }  // namespace strata

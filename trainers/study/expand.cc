@@ -210,7 +210,12 @@ void check_shapes(const Trial& trial, const StudyFacts& facts, const PointResolv
     inputs.push_back(input_of(facts.upstreams.at(name).spec, trial.config["interface"].value("taps", std::vector<std::string>())));
   }
   const ModelParts parts{resolver.component(point, "interface"), resolver.component(point, "fusion"), FieldReader(trial.config["head"], "head")};
-  Model(parts, inputs, facts.tasks.at(trial.names["task"]).classes);
+  const auto& task = facts.tasks.at(trial.names["task"]);
+  if (Model(parts, inputs, task.classes).output() != task.output) {
+    throw ConfigError(fmt::format("not applicable: task {} takes a decision per {}, head \"{}\" makes one per {}", trial.names["task"].dump(),
+                                  task.output == HeadOutput::kFrameLogits ? "frame" : "utterance", trial.config["head"]["type"].get<std::string>(),
+                                  task.output == HeadOutput::kFrameLogits ? "utterance" : "frame"));
+  }
 }
 
 void expand_block(const Study& study, const StudyFacts& facts, std::size_t index, Expansion& out, std::set<std::string>& seen) {
