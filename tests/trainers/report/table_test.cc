@@ -66,8 +66,8 @@ TEST(Table, TakesTheLearningRateThatIsBestOnDevOverSeeds) {
 
 TEST(Table, TakesTheLowestOfAnErrorRate) {
   const ResultTable table =
-      make_table(results_of({done(1e-4, 0, {0.2, 0.3}, {}, "wer"), done(1e-3, 0, {0.1, 0.4}, {}, "wer"),
-                             done(1e-2, 0, {0.3, 0.1}, {}, "wer")}));
+      make_table(results_of({done(1e-4, 0, {0.2, 0.3}, Json::object(), "wer"), done(1e-3, 0, {0.1, 0.4}, Json::object(), "wer"),
+                             done(1e-2, 0, {0.3, 0.1}, Json::object(), "wer")}));
   const TableCell& cell = table.cells.begin()->second;
   EXPECT_EQ(cell.metric, "wer");
   EXPECT_EQ(cell.learning_rate, 1e-3);
@@ -118,7 +118,7 @@ TEST(Report, ShowsTableWarningsAndWhatIsMissing) {
 }
 
 TEST(Report, ShowsALossAsItIs) {
-  const std::string report = markdown_report(results_of({done(1e-3, 0, {0.6, 0.5}, {}, "loss")}));
+  const std::string report = markdown_report(results_of({done(1e-3, 0, {0.6, 0.5}, Json::object(), "loss")}));
   EXPECT_THAT(report, HasSubstr("| sid loss ↓ |"));
   EXPECT_THAT(report, Not(HasSubstr("900.00")));
 }
