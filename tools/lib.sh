@@ -9,7 +9,7 @@ packages=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto
   libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
   nlohmann-json3-dev libcli11-dev libspdlog-dev libfmt-dev
-  libsndfile1-dev libsoxr-dev libxxhash-dev libssl-dev
+  libsndfile1-dev libsoxr-dev libxxhash-dev libssl-dev zlib1g-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-venv
 )
@@ -60,4 +60,12 @@ run_bazel() {
   [ -n "$torch" ] || fail "torch $torch_version is missing; run tools/setup"
   (cd "$root" && bazel --output_user_root="$cache/bazel" "$command" \
     --repo_env=STRATA_TORCH="$torch" --disk_cache="$cache/build" "$@")
+}
+
+# Runs a command on N ranks of this machine: run_ranks 2 tools/strata extract study.json
+run_ranks() {
+  local ranks=$1 options=(--bind-to none --oversubscribe)
+  shift
+  [ "$(id -u)" != 0 ] || options+=(--allow-run-as-root)
+  mpirun "${options[@]}" -np "$ranks" "$@"
 }

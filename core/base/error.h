@@ -46,6 +46,12 @@ class CommError : public Error {
   explicit CommError(const std::string& message) : Error(message, kExitFailed) {}
 };
 
+/// An error that every rank of the job throws together (distributed/mpi.h, `together`): rank 0 prints it, all end with its code.
+class SharedError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A promise inside Strata was broken: a bug of ours.
 class InternalError : public Error {
  public:

@@ -13,10 +13,11 @@
 
 namespace strata {
 
-/// What a fusion is built for: the upstreams that meet, by their number of layers and width, in the study's order.
+/// What a fusion is built for: the upstreams that meet, in the study's order.
 struct FusionInput {
-  std::vector<std::int64_t> layers;
-  std::vector<std::int64_t> widths;
+  std::vector<std::int64_t> layers;            // L_i
+  std::vector<std::int64_t> widths;            // D_i
+  std::vector<std::int64_t> interface_widths;  // H_i
 };
 
 /// The parts that a fusion puts together; the model owns them. Calls take their parameters from the model's buffer.
@@ -35,6 +36,12 @@ class Fusion {
 
   /// How many heads the model needs.
   virtual std::size_t heads() const { return 1; }
+  /// The width that head `j` is given.
+  virtual std::int64_t head_width(std::size_t j) const = 0;
+  /// False if it mixes the layers itself; the model then has no interfaces.
+  virtual bool uses_interfaces() const { return true; }
+  /// True if it is affine in each upstream's frames and lets the head see nothing else, so that a time mean can come first.
+  virtual bool affine_per_frame() const { return false; }
   virtual std::vector<ParameterSpec> parameters() const { return {}; }
 
   ///   features  one [B, T, L_i, D_i] per upstream, aligned in time

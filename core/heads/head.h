@@ -31,6 +31,10 @@ class Head {
   virtual ~Head() = default;
 
   virtual HeadOutput output() const = 0;
+
+  /// True if the logits depend on the mean of x over the valid frames alone, so that one mean stands for all frames.
+  virtual bool uses_time_mean_only() const { return false; }
+
   virtual std::vector<ParameterSpec> parameters() const = 0;
 
   ///   x        [B, T, H] floating point; frames past lengths[b] may hold any finite value and change nothing

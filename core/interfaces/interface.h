@@ -33,19 +33,22 @@ class Interface {
   /// Trainable tensors, in the order of the flat buffer.
   virtual std::vector<ParameterSpec> parameters() const { return {}; }
 
-  /// True if the output is affine in the features of a frame, so that a time mean can be taken before it.
+  /// True if the output is affine in the features of a frame, so that a time mean can be taken before it. With
+  /// `normalizes()` that is a mean of the normalised features.
   virtual bool affine_per_frame() const = 0;
 
   ///   parameters  as `parameters()` declares them
   ///   features    [B, T, L, D] floating point; frames past lengths[b] may hold any finite value
   ///   returns     [B, T, H]; frames past an utterance's length hold what the formula gives there
-  /// With `normalize`, x <- (x - mean_D) / sqrt(var_D + 1e-5) per frame and layer (biased variance, no affine) comes first.
-  /// Throws ShapeError (both shapes) if L or D differ from the input the interface was built for.
+  /// With `normalize`, x <- (x - mean_D) / sqrt(var_D + 1e-5) per frame and layer (biased variance, no affine) comes
+  /// first. Throws ShapeError (both shapes) if L or D differ from the input the interface was built for.
   at::Tensor forward(const Parameters& parameters, const at::Tensor& features) const;
 
   const InterfaceInput& input() const { return input_; }
+  bool normalizes() const { return normalize_; }
 
  protected:
+  /// The output for features of the right shape, normalised if asked for.
   virtual at::Tensor apply(const Parameters& parameters, const at::Tensor& features) const = 0;
 
  private:

@@ -13,6 +13,7 @@ struct Tap {
   std::string name;              // "h0" .. "hL", "conv", "proj", "hL_raw", "fbank", ..
   std::int64_t width = 0;        // D
   std::int64_t hop_samples = 0;  // distance of frames at 16 kHz: 320 for 50 frames a second
+  bool listed = true;            // belongs to the layer list that an interface sees when it names no taps
 
   bool operator==(const Tap&) const = default;
 };

@@ -76,13 +76,17 @@ at::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, const fs::path& 
 
 }  // namespace
 
-NamedTensors read_safetensors(const fs::path& path) {
+NamedTensors read_safetensors(const fs::path& path, std::map<std::string, std::string>* metadata) {
   const auto file = std::make_shared<MappedFile>(path);
   std::size_t data_start = 0;
   const Json header = read_header(*file, path, &data_start);
   NamedTensors tensors;
   for (const auto& [name, entry] : header.items()) {
-    if (name != "__metadata__") tensors[name] = view_tensor(file, path, data_start, name, entry);
+    if (name != "__metadata__") {
+      tensors[name] = view_tensor(file, path, data_start, name, entry);
+    } else if (metadata != nullptr) {
+      for (const auto& [key, value] : entry.items()) (*metadata)[key] = value.is_string() ? value.get<std::string>() : value.dump();
+    }
   }
   return tensors;
 }

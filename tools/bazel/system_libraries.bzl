@@ -8,12 +8,13 @@ _BUILD = """package(default_visibility = ["//visibility:public"])
 cc_library(
     name = "{name}",
     hdrs = glob({patterns}, allow_empty = True),
+    defines = {defines},
     includes = {includes},
     linkopts = {linkopts},
 )
 """
 
-def _write(ctx, includes, linkopts, parts = None):
+def _write(ctx, includes, linkopts, parts = None, defines = []):
     """Links each folder of `includes` (only its subfolders `parts`, if given) and writes the BUILD file."""
     names = []
     for i, folder in enumerate(includes):
@@ -27,6 +28,7 @@ def _write(ctx, includes, linkopts, parts = None):
         patterns = repr([n + "/**" for n in names]),
         includes = repr(names),
         linkopts = repr(linkopts),
+        defines = repr(defines),
     ))
 
 def _pkg_config_impl(ctx):
@@ -36,12 +38,15 @@ def _pkg_config_impl(ctx):
     flags = [f for f in result.stdout.replace("\n", " ").split(" ") if f]
     includes = [f[2:] for f in flags if f.startswith("-I") and f != "-I/usr/include"]
     linkopts = [f for f in flags if f.startswith("-L") or f.startswith("-l") or f == "-pthread"]
-    _write(ctx, includes, linkopts)
+    _write(ctx, includes, linkopts, defines = ctx.attr.defines)
 
 pkg_config_library = repository_rule(
     doc = "A library that pkg-config knows under the name `module`.",
     implementation = _pkg_config_impl,
-    attrs = {"module": attr.string(mandatory = True)},
+    attrs = {
+        "defines": attr.string_list(),
+        "module": attr.string(mandatory = True),
+    },
     configure = True,
 )
 

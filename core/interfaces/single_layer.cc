@@ -1,0 +1,42 @@
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/interfaces/interface.h"
+
+namespace strata {
+namespace {
+
+struct SingleLayerOptions : InterfaceOptions {
+  std::int64_t layer = -1;
+
+  void fields(Fields& f) {
+    InterfaceOptions::fields(f);
+    f.number("layer", layer, "index in the layer list, negative from the end");
+  }
+};
+
+/// y[t] = x[t, layer]. Throws ConfigError if there is no such layer.
+class SingleLayer : public Interface {
+ public:
+  SingleLayer(const SingleLayerOptions& options, InterfaceInput input)
+      : Interface(input, options.normalize), layer_(options.layer < 0 ? options.layer + input.layers : options.layer) {
+    if (layer_ < 0 || layer_ >= input.layers) {
+      throw ConfigError(fmt::format("not applicable: single_layer wants layer {}, but there are {} layers",
+                                    options.layer, input.layers));
+    }
+  }
+
+  std::int64_t output_width() const override { return input().width; }
+  bool affine_per_frame() const override { return true; }
+
+ protected:
+  at::Tensor apply(const Parameters&, const at::Tensor& features) const override { return features.select(2, layer_); }
+
+ private:
+  std::int64_t layer_;
+};
+
+STRATA_REGISTER_INTERFACE("single_layer", SingleLayerOptions, SingleLayer, "one layer as it is");
+
+}  // namespace
+}  // namespace strata

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/fusions/fusion.h"
+#include "core/heads/head.h"
+#include "core/interfaces/interface.h"
+#include "core/tensor/parameters.h"
+
+namespace strata {
+
+/// The parts of a model as a resolved study names them: objects with `type` and the options of that variant.
+/// `interface` is made once per upstream, `head` as often as the fusion needs it.
+struct ModelParts {
+  FieldReader interface;
+  FieldReader fusion;
+  FieldReader head;
+};
+
+/// Everything that is trained of a trial: an interface per upstream, a fusion, heads.
+/// Immutable after construction and thread-safe; parameters are given to `forward`.
+class Model {
+ public:
+  ///   upstreams  layers and width of each, in the study's order
+  ///   classes    C: classes, or symbols with the blank
+  /// Throws ConfigError: a part or an option that is not known (file, path), or "not applicable: .." for parts that do
+  /// not fit the upstreams.
+  Model(const ModelParts& parts, const std::vector<InterfaceInput>& upstreams, std::int64_t classes);
+
+  /// All trained tensors in the order of the flat buffer: "interface.<i>.*" per upstream, "fusion.*", then "head.*"
+  /// ("head.<j>.*" if there are several).
+  std::vector<ParameterSpec> parameters() const;
+
+  ///   parameters  as `parameters()` declares them, such as view_parameters(parameters(), flat)
+  ///   features    per upstream [B, T, L_i, D_i], aligned in time; frames past lengths[b] may hold any finite value
+  ///   lengths     [B] int64, valid frames, 1 <= lengths[b] <= T
+  ///   returns     logits as `output()` says
+  /// Throws ShapeError if the features do not fit the upstreams the model was made for.
+  at::Tensor forward(const Parameters& parameters, const std::vector<at::Tensor>& features,
+                     const at::Tensor& lengths) const;
+
+  HeadOutput output() const { return heads_[0]->output(); }
+
+  /// True if the logits depend on the features' means over valid frames alone: the same forward on [B, 1, L, D] of means
+  /// then gives the same logits, up to rounding.
+  bool uses_time_means_only() const;
+
+  const std::vector<std::unique_ptr<Interface>>& interfaces() const { return interfaces_; }
+  const Fusion& fusion() const { return *fusion_; }
+
+ private:
+  std::string interface_prefix(std::size_t i) const;
+  std::string head_prefix(std::size_t j) const;
+  void check(const std::vector<at::Tensor>& features, const at::Tensor& lengths) const;
+
+  std::vector<std::unique_ptr<Interface>> interfaces_;
+  std::unique_ptr<Fusion> fusion_;
+  std::vector<std::unique_ptr<Head>> heads_;
+};
+
+}  // namespace strata

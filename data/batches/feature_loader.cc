@@ -1,0 +1,88 @@
+#include "data/batches/feature_loader.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "core/base/error.h"
+
+namespace strata {
+
+FeatureLoader::FeatureLoader(std::vector<LoaderSource> sources) : sources_(std::move(sources)) {
+  finest_hop_ = std::numeric_limits<std::int64_t>::max();
+  for (const LoaderSource& source : sources_) {
+    for (const std::size_t tap : source.chosen) finest_hop_ = std::min(finest_hop_, source.taps[tap].hop_samples);
+  }
+  for (const LoaderSource& source : sources_) {
+    const Tap& first = source.taps[source.chosen.front()];
+    for (const std::size_t tap : source.chosen) {
+      const Tap& t = source.taps[tap];
+      if (t.width != first.width) {
+        throw ConfigError(fmt::format("taps {} and {} have widths {} and {}: an interface reads layers of one width; name the taps it is to read",
+                                      first.name, t.name, first.width, t.width));
+      }
+      if (t.hop_samples % finest_hop_ != 0) {
+        throw ConfigError(fmt::format("tap {} has a frame every {} samples, which is no multiple of the finest, {}: frames cannot be repeated to it",
+                                      t.name, t.hop_samples, finest_hop_));
+      }
+    }
+  }
+}
+
+std::int64_t FeatureLoader::frames(const std::string& id) const {
+  std::int64_t shortest = std::numeric_limits<std::int64_t>::max();
+  for (const LoaderSource& source : sources_) {
+    for (const std::size_t tap : source.chosen) {
+      shortest = std::min(shortest, source.features->frames(id, tap) * (source.taps[tap].hop_samples / finest_hop_));
+    }
+  }
+  if (shortest < 1) throw DataError(fmt::format("utterance \"{}\" has no frames to train on", id));
+  return shortest;
+}
+
+FeatureBatch FeatureLoader::load(const std::vector<std::string>& ids) const {
+  const auto count = static_cast<std::int64_t>(ids.size());
+  FeatureBatch batch;
+  batch.lengths = at::empty({count}, at::kLong);
+  std::int64_t longest = 0;
+  for (std::int64_t b = 0; b < count; ++b) {
+    const std::int64_t length = frames(ids[static_cast<std::size_t>(b)]);
+    batch.lengths.mutable_data_ptr<std::int64_t>()[b] = length;
+    longest = std::max(longest, length);
+  }
+  for (const LoaderSource& source : sources_) {
+    const auto layers = static_cast<std::int64_t>(source.chosen.size());
+    at::Tensor out = at::zeros({count, longest, layers, source.taps[source.chosen.front()].width}, at::kFloat);
+    for (std::int64_t b = 0; b < count; ++b) {
+      const std::int64_t length = batch.lengths.const_data_ptr<std::int64_t>()[b];
+      for (std::int64_t l = 0; l < layers; ++l) {
+        const std::size_t tap = source.chosen[static_cast<std::size_t>(l)];
+        const std::int64_t factor = source.taps[tap].hop_samples / finest_hop_;
+        at::Tensor frames = source.features->read(ids[static_cast<std::size_t>(b)], tap);
+        if (factor > 1) frames = frames.repeat_interleave(factor, 0);
+        out[b].narrow(0, 0, length).select(1, l).copy_(frames.narrow(0, 0, length));
+      }
+    }
+    batch.features.push_back(std::move(out));
+  }
+  return batch;
+}
+
+std::vector<std::size_t> choose_taps(const std::vector<Tap>& taps, const std::vector<std::string>& names) {
+  std::vector<std::size_t> chosen;
+  for (std::size_t t = 0; names.empty() && t < taps.size(); ++t) {
+    if (taps[t].listed) chosen.push_back(t);
+  }
+  for (const std::string& name : names) {
+    const auto found = std::find_if(taps.begin(), taps.end(), [&](const Tap& tap) { return tap.name == name; });
+    if (found == taps.end()) throw ConfigError(fmt::format("the store has no tap \"{}\"; it has {} to {}", name, taps.front().name, taps.back().name));
+    chosen.push_back(static_cast<std::size_t>(found - taps.begin()));
+  }
+  if (chosen.empty()) throw ConfigError("none of the stored taps is in the layer list of the model: name the taps that the interface is to read");
+  return chosen;
+}
+
+}  // namespace strata

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/tensor/feature_spec.h"
+#include "data/store/store.h"
+
+namespace strata {
+
+/// Features of some utterances, ready for a model.
+struct FeatureBatch {
+  std::vector<at::Tensor> features;  // per upstream: [B, T, L, D] float32, zero past lengths[b]
+  at::Tensor lengths;                // [B] int64, 1 <= lengths[b] <= T
+};
+
+/// Where a trial's batches come from. Thread-safe.
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  /// Throws DataError if an utterance has no features, or no frame of them.
+  virtual FeatureBatch load(const std::vector<std::string>& ids) const = 0;
+};
+
+/// What a loader reads of one upstream.
+struct LoaderSource {
+  const CorpusFeatures* features = nullptr;
+  std::vector<Tap> taps;                // of the store
+  std::vector<std::size_t> chosen;      // indices into taps, in the order of the layers
+};
+
+/// Reads batches from stores. Alignment, which is recorded with each result: every tap is repeated to the finest frame rate
+/// among all taps of all upstreams, then all are cut to the shortest. Thread-safe.
+class FeatureLoader : public BatchSource {
+ public:
+  /// Throws ConfigError if widths within an upstream differ or a rate is not a multiple of the finest.
+  explicit FeatureLoader(std::vector<LoaderSource> sources);
+
+  FeatureBatch load(const std::vector<std::string>& ids) const override;
+
+  /// Frames of an utterance after alignment.
+  std::int64_t frames(const std::string& id) const;
+
+  const std::vector<LoaderSource>& sources() const { return sources_; }
+
+ private:
+  std::vector<LoaderSource> sources_;
+  std::int64_t finest_hop_ = 0;
+};
+
+/// The taps an interface reads: those named, or (names empty) the listed ones. Throws ConfigError naming an unknown tap.
+std::vector<std::size_t> choose_taps(const std::vector<Tap>& taps, const std::vector<std::string>& names);
+
+}  // namespace strata

@@ -1,0 +1,203 @@
+#include "data/store/hdf5.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/error.h"
+
+namespace strata::hdf5 {
+namespace {
+
+herr_t keep_last_reason(unsigned, const H5E_error2_t* error, void* text) {
+  if (error->desc != nullptr && *error->desc != '\0') *static_cast<std::string*>(text) = error->desc;
+  return 0;
+}
+
+std::string library_reason() {
+  std::string reason = "no reason given";
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_last_reason, &reason);
+  return reason;
+}
+
+Id plain_creation() {
+  Id properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_obj_track_times(properties.get(), false);
+  H5Pset_layout(properties.get(), H5D_CONTIGUOUS);
+  H5Pset_alloc_time(properties.get(), H5D_ALLOC_TIME_EARLY);
+  return properties;
+}
+
+/// True if the dataset's bytes are all in the file: a table that was never written reads as zeros of any length.
+bool is_stored(const Id& set, const Id& type, hsize_t length) {
+  return length <= H5Dget_storage_size(set.get()) / std::max<std::size_t>(1, H5Tget_size(type.get()));
+}
+
+template <class T>
+std::vector<T> read_vector(const Id& parent, const std::string& name, hid_t memory_type, H5T_class_t expected, const std::string& place) {
+  const Id set(check(H5Dopen2(parent.get(), name.c_str(), H5P_DEFAULT), place, ("open " + name).c_str()), H5Dclose);
+  const Id type(H5Dget_type(set.get()), H5Tclose);
+  const Id space(H5Dget_space(set.get()), H5Sclose);
+  hsize_t length = 0;
+  if (H5Tget_class(type.get()) != expected || H5Sget_simple_extent_ndims(space.get()) != 1 ||
+      H5Sget_simple_extent_dims(space.get(), &length, nullptr) != 1 || !is_stored(set, type, length)) {
+    throw DataError(fmt::format("{} \"{}\": expected a list of integers", place, name));
+  }
+  std::vector<T> values(length);
+  check(H5Dread(set.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), place, ("read " + name).c_str());
+  return values;
+}
+
+}  // namespace
+
+std::mutex& library_lock() {
+  static std::mutex lock;
+  return lock;
+}
+
+template <class T>
+T check(T result, const std::string& place, const char* operation) {
+  if (result < 0) throw DataError(fmt::format("{}: HDF5 cannot {}: {}", place, operation, library_reason()));
+  return result;
+}
+template herr_t check(herr_t, const std::string&, const char*);
+template hid_t check(hid_t, const std::string&, const char*);
+
+const std::vector<std::string>& stored_type_names() {
+  static const std::vector<std::string> names = {"float32", "float16", "bfloat16"};
+  return names;
+}
+
+StoredType stored_type(const std::string& name) {
+  const auto& names = stored_type_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) throw DataError(fmt::format("unknown storage type \"{}\"", name));
+  return static_cast<StoredType>(found - names.begin());
+}
+
+const std::string& name_of(StoredType type) { return stored_type_names()[static_cast<std::size_t>(type)]; }
+
+std::int64_t bytes_of(StoredType type) { return type == StoredType::kFloat32 ? 4 : 2; }
+
+Id make_type(StoredType type) {
+  Id made(H5Tcopy(H5T_IEEE_F32LE), H5Tclose);
+  if (type == StoredType::kFloat32) return made;
+  const bool half = type == StoredType::kFloat16;
+  // sign, exponent start and size, fraction start and size, exponent bias
+  H5Tset_fields(made.get(), 15, half ? 10 : 7, half ? 5 : 8, 0, half ? 10 : 7);
+  H5Tset_size(made.get(), 2);
+  H5Tset_ebias(made.get(), half ? 15 : 127);
+  return made;
+}
+
+void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+Id create_image(const std::string& place) {
+  constexpr std::size_t kGrowthBytes = 1 << 20;
+  Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_V18);
+  H5Pset_fapl_core(access.get(), kGrowthBytes, /*backing_store=*/false);
+  const Id creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+  H5Pset_obj_track_times(creation.get(), false);
+  return Id(check(H5Fcreate(place.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), place, "create the file"), H5Fclose);
+}
+
+std::string bytes_of_image(const Id& file, const std::string& place) {
+  check(H5Fflush(file.get(), H5F_SCOPE_GLOBAL), place, "complete the file");
+  // H5Fget_file_image is asked for the size only: what 1.10.8 gives has a superblock with a wrong checksum.
+  const ssize_t size = check(H5Fget_file_image(file.get(), nullptr, 0), place, "complete the file");
+  void* memory = nullptr;
+  check(H5Fget_vfd_handle(file.get(), H5P_DEFAULT, &memory), place, "complete the file");
+  return {*static_cast<const char**>(memory), static_cast<std::size_t>(size)};
+}
+
+Id open_file(const std::filesystem::path& path) {
+  return Id(check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), path.string(), "open the file"), H5Fclose);
+}
+
+Id create_group(const Id& parent, const std::string& name, const std::string& place) {
+  const Id properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
+  H5Pset_obj_track_times(properties.get(), false);
+  return Id(check(H5Gcreate2(parent.get(), name.c_str(), H5P_DEFAULT, properties.get(), H5P_DEFAULT), place, ("create " + name).c_str()), H5Gclose);
+}
+
+void write_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
+                   const void* values, const std::string& place) {
+  const Id space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose);
+  const Id set(check(H5Dcreate2(parent.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, plain_creation().get(), H5P_DEFAULT),
+                     place, ("create " + name).c_str()), H5Dclose);
+  if (std::find(shape.begin(), shape.end(), hsize_t{0}) != shape.end()) return;
+  check(H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), place, ("write " + name).c_str());
+}
+
+void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place) {
+  write_dataset(parent, name, Id(H5Tcopy(H5T_STD_I64LE), H5Tclose), {values.size()}, values.data(), place);
+}
+
+void write_uint64s(const Id& parent, const std::string& name, const std::vector<std::uint64_t>& values, const std::string& place) {
+  write_dataset(parent, name, Id(H5Tcopy(H5T_STD_U64LE), H5Tclose), {values.size()}, values.data(), place);
+}
+
+void write_texts(const Id& parent, const std::string& name, const std::vector<std::string>& values, const std::string& place) {
+  std::size_t longest = 1;
+  for (const std::string& value : values) longest = std::max(longest, value.size());
+  Id type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), longest);
+  H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
+  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  std::string packed(longest * values.size(), '\0');
+  for (std::size_t i = 0; i < values.size(); ++i) std::memcpy(packed.data() + i * longest, values[i].data(), values[i].size());
+  write_dataset(parent, name, type, {values.size()}, packed.data(), place);
+}
+
+void write_attribute(const Id& object, const std::string& name, std::int64_t value, const std::string& place) {
+  const Id space(H5Screate(H5S_SCALAR), H5Sclose);
+  const Id attribute(check(H5Acreate2(object.get(), name.c_str(), H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), place,
+                           ("create attribute " + name).c_str()), H5Aclose);
+  check(H5Awrite(attribute.get(), H5T_NATIVE_INT64, &value), place, ("write attribute " + name).c_str());
+}
+
+std::vector<std::int64_t> read_int64s(const Id& parent, const std::string& name, const std::string& place) {
+  return read_vector<std::int64_t>(parent, name, H5T_NATIVE_INT64, H5T_INTEGER, place);
+}
+
+std::vector<std::uint64_t> read_uint64s(const Id& parent, const std::string& name, const std::string& place) {
+  return read_vector<std::uint64_t>(parent, name, H5T_NATIVE_UINT64, H5T_INTEGER, place);
+}
+
+std::vector<std::string> read_texts(const Id& parent, const std::string& name, const std::string& place) {
+  const Id set(check(H5Dopen2(parent.get(), name.c_str(), H5P_DEFAULT), place, ("open " + name).c_str()), H5Dclose);
+  const Id type(H5Dget_type(set.get()), H5Tclose);
+  const Id space(H5Dget_space(set.get()), H5Sclose);
+  hsize_t count = 0;
+  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 || H5Sget_simple_extent_ndims(space.get()) != 1 ||
+      H5Sget_simple_extent_dims(space.get(), &count, nullptr) != 1 || !is_stored(set, type, count)) {
+    throw DataError(fmt::format("{} \"{}\": expected a list of fixed-length strings", place, name));
+  }
+  const std::size_t width = H5Tget_size(type.get());
+  std::string packed(width * count, '\0');
+  check(H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, packed.data()), place, ("read " + name).c_str());
+  std::vector<std::string> values(count);
+  for (std::size_t i = 0; i < count; ++i) values[i] = packed.substr(i * width, strnlen(packed.data() + i * width, width));
+  return values;
+}
+
+Extent locate(const Id& parent, const std::string& name, StoredType expected, const std::string& place) {
+  const Id set(check(H5Dopen2(parent.get(), name.c_str(), H5P_DEFAULT), place, ("open " + name).c_str()), H5Dclose);
+  const Id type(H5Dget_type(set.get()), H5Tclose);
+  const Id space(H5Dget_space(set.get()), H5Sclose);
+  const Id creation(H5Dget_create_plist(set.get()), H5Pclose);
+  hsize_t dims[2] = {0, 0};
+  if (H5Sget_simple_extent_ndims(space.get()) != 2 || H5Sget_simple_extent_dims(space.get(), dims, nullptr) != 2) {
+    throw DataError(fmt::format("{} \"{}\": expected [frames, width]", place, name));
+  }
+  if (H5Tequal(type.get(), make_type(expected).get()) <= 0 || H5Pget_layout(creation.get()) != H5D_CONTIGUOUS) {
+    throw DataError(fmt::format("{} \"{}\": expected contiguous {}", place, name, name_of(expected)));
+  }
+  const haddr_t offset = H5Dget_offset(set.get());
+  if (offset == HADDR_UNDEF && dims[0] != 0) throw DataError(fmt::format("{} \"{}\": HDF5 does not tell where the data are", place, name));
+  return {offset == HADDR_UNDEF ? 0 : static_cast<std::int64_t>(offset), static_cast<std::int64_t>(dims[0]), static_cast<std::int64_t>(dims[1])};
+}
+
+}  // namespace strata::hdf5

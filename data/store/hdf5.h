@@ -1,0 +1,87 @@
+#pragma once
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace strata::hdf5 {
+
+/// HDF5 is built without thread-safety on most machines: every call into it is made under this lock. Frame data are read
+/// without the library and without the lock (shard_reader.h).
+std::mutex& library_lock();
+
+/// An HDF5 identifier with the call that closes it. Move-only; closing errors are ignored, as in a destructor they must be.
+class Id {
+ public:
+  using Close = herr_t (*)(hid_t);
+  Id() = default;
+  Id(hid_t id, Close close) : id_(id), close_(close) {}
+  ~Id() {
+    if (id_ >= 0) close_(id_);
+  }
+  Id(Id&& other) noexcept : id_(other.id_), close_(other.close_) { other.id_ = -1; }
+  Id& operator=(Id&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+  }
+  hid_t get() const { return id_; }
+
+ private:
+  hid_t id_ = -1;
+  Close close_ = nullptr;
+};
+
+/// Throws DataError "<place>: HDF5 cannot <operation>: <reason of the library>" if `result` is negative; else returns it.
+template <class T>
+T check(T result, const std::string& place, const char* operation);
+
+/// The element types that frames are stored in.
+enum class StoredType { kFloat32, kFloat16, kBFloat16 };
+/// "float32", "float16", "bfloat16".
+const std::vector<std::string>& stored_type_names();
+StoredType stored_type(const std::string& name);
+const std::string& name_of(StoredType type);
+std::int64_t bytes_of(StoredType type);
+/// bfloat16 is an HDF5 float type with 8 exponent and 7 fraction bits; any HDF5 converts it.
+Id make_type(StoredType type);
+
+/// Stops HDF5 from printing its error stack; errors come as exceptions of ours.
+void silence();
+
+/// A file that is made in memory: HDF5 1.10 crashes when it cannot write to a disk what it has in its caches (a full disk
+/// is found when a file is closed, the process ends with a segmentation fault at exit), so it is given no disk to write to.
+Id create_image(const std::string& place);
+/// The bytes of such a file; no time stamps are in them, so that equal content makes equal files.
+std::string bytes_of_image(const Id& file, const std::string& place);
+Id open_file(const std::filesystem::path& path);
+Id create_group(const Id& parent, const std::string& name, const std::string& place);
+
+/// Writes a contiguous, uncompressed dataset in native layout of `type` (values given in that type) without time stamps,
+/// so that equal content makes equal files.
+void write_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
+                   const void* values, const std::string& place);
+void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place);
+void write_uint64s(const Id& parent, const std::string& name, const std::vector<std::uint64_t>& values, const std::string& place);
+/// Fixed-length UTF-8, zero-padded to the longest.
+void write_texts(const Id& parent, const std::string& name, const std::vector<std::string>& values, const std::string& place);
+void write_attribute(const Id& object, const std::string& name, std::int64_t value, const std::string& place);
+
+std::vector<std::int64_t> read_int64s(const Id& parent, const std::string& name, const std::string& place);
+std::vector<std::uint64_t> read_uint64s(const Id& parent, const std::string& name, const std::string& place);
+std::vector<std::string> read_texts(const Id& parent, const std::string& name, const std::string& place);
+
+/// Where the bytes of a contiguous two-dimensional dataset lie in its file.
+struct Extent {
+  std::int64_t offset_bytes = 0;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+};
+/// Throws DataError if the dataset has another type than `type`, is not contiguous or not two-dimensional.
+Extent locate(const Id& parent, const std::string& name, StoredType type, const std::string& place);
+
+}  // namespace strata::hdf5

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config/json.h"
+#include "core/tensor/feature_spec.h"
+#include "data/store/hdf5.h"
+
+namespace strata {
+
+/// One utterance on its way into a shard.
+struct ShardUtterance {
+  std::string id;
+  std::int64_t samples = 0;          // at 16 kHz
+  std::vector<at::Tensor> features;  // one [T, D] per tap of the store, in the stored dtype, contiguous
+};
+
+/// An utterance that could not be read: it is recorded beside the shard instead.
+struct FailedUtterance {
+  std::string id;
+  std::string reason;
+};
+
+/// Writes `path` (shard-00000.h5) and its sidecar (shard-00000.json): beside, flushed, renamed; the sidecar first, so that a
+/// shard that is there is whole and can be verified. The file is made in memory first. Equal content gives equal bytes. Layout: contract of the feature store.
+///   /utterances/{id, samples}, /taps/<name>/{frames [sum T, D], first, count, checksum}
+/// Throws DataError (full disk, no permission) and leaves no shard and no partial file.
+void write_shard(const std::filesystem::path& path, const std::vector<Tap>& taps, hdf5::StoredType type,
+                 const std::vector<ShardUtterance>& utterances, const std::vector<FailedUtterance>& failed);
+
+/// One tap of an open shard.
+struct ShardTap {
+  hdf5::Extent frames;               // [rows, D] of the stored type
+  std::vector<std::int64_t> first;   // per utterance: first row
+  std::vector<std::int64_t> count;   // per utterance: T
+  std::vector<std::uint64_t> checksum;  // per utterance: XXH3-64 of its stored bytes
+};
+
+/// A shard opened for reading. HDF5 tells where the frames are and is then closed; frames are read with pread, without its
+/// lock. Nothing in the file is trusted: the sidecar's checksum is verified before HDF5 sees the file, and every offset is
+/// held against the file's size. Immutable after construction and thread-safe.
+class ShardReader {
+ public:
+  /// Opens the shard and its sidecar. Throws DataError that names the file and what is wrong.
+  ShardReader(std::filesystem::path path, const std::vector<Tap>& taps, hdf5::StoredType type);
+  ~ShardReader();
+  ShardReader(const ShardReader&) = delete;
+  ShardReader& operator=(const ShardReader&) = delete;
+
+  const std::vector<std::string>& ids() const { return ids_; }
+  const std::vector<std::int64_t>& samples() const { return samples_; }
+  const std::vector<FailedUtterance>& failed() const { return failed_; }
+  const ShardTap& tap(std::size_t tap) const { return taps_[tap]; }
+  const std::filesystem::path& path() const { return path_; }
+
+  /// The stored frames of one utterance: [T, D] in the stored dtype.
+  at::Tensor read(std::size_t tap, std::size_t utterance) const;
+
+  /// Reads everything and holds it against the checksums; returns the ids of utterances that differ.
+  std::vector<std::string> verify() const;
+
+ private:
+  void read_sidecar();
+  void read_tables(const std::vector<Tap>& taps);
+
+  std::filesystem::path path_;
+  hdf5::StoredType type_;
+  int fd_ = -1;
+  std::int64_t size_bytes_ = 0;
+  std::vector<std::string> ids_;
+  std::vector<std::int64_t> samples_;
+  std::vector<FailedUtterance> failed_;
+  std::vector<ShardTap> taps_;
+};
+
+/// The dtype of LibTorch for a stored type.
+at::ScalarType scalar_type(hdf5::StoredType type);
+
+/// shard-00000.h5 -> shard-00000.json
+std::filesystem::path sidecar_path(const std::filesystem::path& shard);
+
+}  // namespace strata

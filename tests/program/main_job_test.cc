@@ -1,0 +1,108 @@
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <csignal>
+
+#include "tests/program/program.h"
+
+namespace strata {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(MainJob, RunsAndContinues) {
+  const Workplace place;
+  RunResult run = place.run("extract study.json");
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("2 shards written, 0 were there; 96 utterances"));
+  run = place.run("extract study.json");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("0 shards written, 2 were there; 0 utterances"));
+
+  run = place.run("sweep study.json --dry-run");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("8 trials: 0 done, 0 failed earlier, 8 to train"));
+  run = place.run("sweep study.json");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("8 trials, 0 done before, 8 done now, 0 failed"));
+  run = place.run("sweep study.json");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("8 trials, 8 done before, 0 done now, 0 failed"));
+
+  run = place.run("report output");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("| untrained | weighted_sum |"));
+  EXPECT_THAT(place.read("output/results.csv"), HasSubstr("optimizer.learning_rate"));
+  run = place.run("verify features");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("2 shards, 96 utterances, 0 bad, 0 not there"));
+}
+
+TEST(MainJob, AnyNumberOfRanksExtractsTheSameBytes) {
+  const Workplace place;
+  // Small shards, so that there are several units for every rank.
+  std::map<std::string, std::string> first;
+  for (const int ranks : {0, 1, 2, 3, 5}) {
+    const std::string store = "features" + std::to_string(ranks);
+    const RunResult run = place.run("extract study.json --shard-bytes 20000 store=" + store, ranks);
+    ASSERT_EQ(run.code, 0) << ranks << " ranks: " << run.err;
+    const auto files = place.files(store, ".h5");
+    if (ranks == 0) {
+      first = files;
+      EXPECT_GT(files.size(), 10U);
+    }
+    ASSERT_EQ(files.size(), first.size());
+    for (const auto& [name, content] : first) EXPECT_TRUE(files.at(name) == content) << name << " differs on " << ranks << " ranks";
+  }
+}
+
+TEST(MainJob, OneRankTrainsToTheLossesOfSeveral) {
+  const Workplace place;
+  ASSERT_EQ(place.run("extract study.json").code, 0);
+  ASSERT_EQ(place.run("sweep study.json output=one").code, 0);
+  const auto one = place.done_trials("one");
+  ASSERT_EQ(one.size(), 8U);
+  for (const int ranks : {2, 3}) {
+    for (const std::string rewrites : {"true", "false"}) {
+      const std::string output = "several" + std::to_string(ranks) + rewrites;
+      const RunResult run = place.run("sweep study.json rewrites=" + rewrites + " ranks_per_trial=" + std::to_string(ranks) + " output=" + output, ranks);
+      ASSERT_EQ(run.code, 0) << run.err;
+      for (const auto& [trial, event] : place.done_trials(output)) {
+        const Json& expected = one.at(trial);
+        for (const char* part : {"best", "test"}) {
+          const Json& got = std::string(part) == "best" ? event["best"]["dev"] : event["test"];
+          const Json& want = std::string(part) == "best" ? expected["best"]["dev"] : expected["test"];
+          EXPECT_NEAR(got["loss"].get<double>(), want["loss"].get<double>(), 2e-4 * std::max(1.0, want["loss"].get<double>())) << trial << " " << part;
+          EXPECT_EQ(got["utterances"], want["utterances"]);
+        }
+      }
+    }
+  }
+}
+
+TEST(MainJob, KilledExtractionContinuesToTheSameBytes) {
+  const Workplace place(160);
+  ASSERT_EQ(place.run("extract study.json --shard-bytes 10000 store=whole").code, 0);
+  const auto whole = place.files("whole", ".h5");
+  for (const double seconds : {0.9, 1.3, 1.7}) place.run_and_signal("extract study.json --shard-bytes 10000", 2, SIGKILL, seconds, 1);
+  const RunResult run = place.run("extract study.json --shard-bytes 10000", 2);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_TRUE(place.files("features", ".h5") == whole);
+}
+
+TEST(MainJob, StoppedSweepContinuesBitForBit) {
+  const Workplace place;
+  ASSERT_EQ(place.run("extract study.json").code, 0);
+  const std::string longer = "sweep study.json rewrites=false sweep.0.steps=300 sweep.0.evaluate_every=100 sweep.0.optimizer.learning_rate=1e-3 ";
+  ASSERT_EQ(place.run(longer + "output=whole --threads 1").code, 0);
+  int stopped = 0;
+  for (int i = 0; i < 6; ++i) stopped += place.run_and_signal(longer + "--threads 1", 0, i % 2 == 0 ? SIGTERM : SIGKILL, 1.2).code == 75 ? 1 : 0;
+  ASSERT_EQ(place.run(longer + "--threads 1").code, 0);
+  EXPECT_GT(stopped, 0);
+  EXPECT_TRUE(place.files("output/trials", "best.safetensors") == place.files("whole/trials", "best.safetensors"));
+  EXPECT_TRUE(place.files("output/trials", "predictions.jsonl") == place.files("whole/trials", "predictions.jsonl"));
+  EXPECT_EQ(place.files("output/banks", ".safetensors").size(), 0U);
+}
+
+}  // namespace
+}  // namespace strata

@@ -1,0 +1,331 @@
+#include "trainers/extract/extract.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "core/base/cores.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "core/base/progress.h"
+#include "core/base/stop.h"
+#include "data/audio/audio.h"
+#include "data/audio/effects/effect.h"
+#include "data/manifest/manifest.h"
+#include "distributed/work_server.h"
+#include "trainers/state/owner.h"
+
+namespace strata {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// One upstream over one corpus.
+struct Job {
+  std::string title;               // "hubert/debian"
+  const Upstream* upstream = nullptr;
+  std::vector<std::size_t> taps;   // of the upstream, those stored
+  std::vector<Tap> stored;
+  hdf5::StoredType type = hdf5::StoredType::kFloat32;
+  const Corpus* corpus = nullptr;
+  Effects effects;
+  CorpusPlan plan;
+  std::vector<ShardPlan> missing;
+};
+
+struct Unit {
+  std::size_t job = 0;
+  std::size_t shard = 0;  // index into Job::missing
+};
+
+/// Everything the study needs, opened and checked on this rank.
+struct Workshop {
+  std::map<std::string, std::unique_ptr<Upstream>> upstreams;
+  std::map<std::string, StoreDescription> descriptions;
+  std::map<std::string, Corpus> corpora;
+  std::vector<Job> jobs;
+  std::vector<Unit> units;
+};
+
+double duration_of(const Utterance& utterance) {
+  return utterance.duration ? *utterance.duration : audio_info(utterance.audio).duration_seconds() - utterance.offset;
+}
+
+double bytes_per_sample(const StoreDescription& description) {
+  double bytes = 0;
+  for (const Tap& tap : description.spec.taps) {
+    bytes += static_cast<double>(tap.width * hdf5::bytes_of(description.type)) / static_cast<double>(tap.hop_samples);
+  }
+  return bytes;
+}
+
+std::string resolved_effects_place(const std::string& corpus) { return "/corpora/" + corpus + "/effects"; }
+
+/// Opens models and corpora. Nothing is written.
+void open_all(const Study& study, const ExtractOptions& options, Workshop& shop) {
+  for (const auto& [name, entry] : study.corpora) shop.corpora.emplace(name, Corpus::read(entry.manifests));
+  for (const auto& [name, entry] : study.upstreams) {
+    shop.upstreams[name] = open_study_upstream(study, name, options.search);
+    shop.descriptions[name] = describe_store(name, entry, *shop.upstreams[name], study.file.string());
+    shop.descriptions[name].provenance = options.provenance;
+    shop.descriptions[name].provenance["model"] = entry.model;
+  }
+}
+
+std::vector<PlannedUtterance> planned_utterances(const Corpus& corpus) {
+  std::vector<PlannedUtterance> planned;
+  for (const Utterance& u : corpus.utterances()) {
+    double seconds = 0;
+    try {
+      seconds = duration_of(u);
+    } catch (const DataError&) {
+      // Not even its header can be read: it is planned all the same, and recorded as failed when its turn comes.
+    }
+    planned.push_back({u.id, std::llround(std::max(seconds, 0.0) * kSampleRateHz)});
+  }
+  return planned;
+}
+
+/// Rank 0 writes stores and plans down; the others read them after it.
+void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, Workshop& shop) {
+  double bytes = 0;
+  for (const auto& [name, description] : shop.descriptions) {
+    const FeatureStore store = writer ? FeatureStore::open_or_create(study.store / name, description) : FeatureStore::open(study.store / name);
+    for (const auto& [corpus_name, entry] : study.corpora) {
+      Job job;
+      job.title = name + "/" + corpus_name;
+      job.upstream = shop.upstreams.at(name).get();
+      job.stored = description.spec.taps;
+      for (const Tap& tap : job.stored) {
+        const auto& all = job.upstream->spec().taps;
+        job.taps.push_back(static_cast<std::size_t>(std::find_if(all.begin(), all.end(), [&](const Tap& t) { return t.name == tap.name; }) - all.begin()));
+      }
+      job.type = description.type;
+      job.corpus = &shop.corpora.at(corpus_name);
+      job.effects = make_effects(entry.effects, study.file.string(), resolved_effects_place(corpus_name));
+      job.plan = CorpusPlan::load(store.corpus_folder(corpus_name));
+      if (writer) {
+        const Json treatment = resolve_effects(entry.effects, study.file.string(), resolved_effects_place(corpus_name));
+        job.plan.extend(planned_utterances(*job.corpus), bytes_per_sample(description), treatment, options.shard_bytes);
+        job.plan.save();
+        for (const ShardPlan& shard : job.plan.missing()) {
+          for (const std::string& id : shard.ids) {
+            const auto index = job.corpus->find(id);
+            const auto& duration = index ? job.corpus->utterances()[*index].duration : std::optional<double>();
+            if (duration) bytes += bytes_per_sample(description) * *duration * kSampleRateHz;
+          }
+        }
+      }
+      shop.jobs.push_back(std::move(job));
+    }
+  }
+  for (std::size_t j = 0; j < shop.jobs.size(); ++j) {
+    shop.jobs[j].missing = shop.jobs[j].plan.missing();
+    for (std::size_t s = 0; s < shop.jobs[j].missing.size(); ++s) shop.units.push_back({j, s});
+  }
+  if (!writer) return;
+  const double free = static_cast<double>(free_bytes(study.store));
+  log_info("extract: {} shards to write, about {:.1f} MB; {:.1f} MB are free", shop.units.size(), bytes / 1e6, free / 1e6);
+  if (bytes > free && !options.ignore_free_space) {
+    throw DataError(fmt::format("{}: the features take about {:.1f} MB, only {:.1f} MB are free there; make room, store fewer taps or a smaller dtype, or give --ignore-free-space",
+                                study.store.string(), bytes / 1e6, free / 1e6));
+  }
+}
+
+struct UnitResult {
+  std::int64_t utterances = 0;
+  std::int64_t failed = 0;
+  double audio_seconds = 0;
+};
+
+std::vector<at::Tensor> compute(const Job& job, const Utterance& utterance, std::int64_t* samples) {
+  std::vector<float> audio = apply_effects(job.effects, read_audio(utterance.audio, {utterance.offset, utterance.duration}));
+  *samples = static_cast<std::int64_t>(audio.size());
+  const at::Tensor wave = at::from_blob(audio.data(), {*samples}, at::kFloat);
+  std::vector<at::Tensor> features = job.upstream->forward(wave, job.taps);
+  for (at::Tensor& tap : features) tap = tap.to(scalar_type(job.type)).contiguous();
+  return features;
+}
+
+UnitResult compute_unit(const Job& job, const ShardPlan& shard) {
+  UnitResult result;
+  std::vector<ShardUtterance> utterances;
+  std::vector<FailedUtterance> failed;
+  for (const std::string& id : shard.ids) {
+    const auto index = job.corpus->find(id);
+    if (!index) {
+      failed.push_back({id, "it is no longer in the manifest"});
+      continue;
+    }
+    const Utterance& utterance = job.corpus->utterances()[*index];
+    try {
+      std::int64_t samples = 0;
+      std::vector<at::Tensor> features = compute(job, utterance, &samples);
+      utterances.push_back({id, samples, std::move(features)});
+      result.audio_seconds += static_cast<double>(samples) / kSampleRateHz;
+    } catch (const DataError& e) {
+      log_warning("{}: utterance \"{}\" is left out: {}", utterance.place, id, e.what());
+      failed.push_back({id, e.what()});
+    }
+  }
+  result.utterances = static_cast<std::int64_t>(utterances.size());
+  result.failed = static_cast<std::int64_t>(failed.size());
+  write_shard(job.plan.folder() / shard.name, job.stored, job.type, utterances, failed);
+  return result;
+}
+
+/// Hands out units on rank 0 and collects what came of them.
+class Foreman {
+ public:
+  Foreman(std::size_t units, std::int64_t utterances, bool show_progress)
+      : units_(units), progress_("extract", utterances, "utterances", show_progress) {
+    progress_.update(0);
+  }
+
+  Json answer(const Json& question) {
+    if (question.contains("done")) {
+      summary.shards_written += 1;
+      summary.utterances += question["done"]["utterances"].get<std::int64_t>();
+      summary.audio_seconds += question["done"]["audio_seconds"].get<double>();
+      seen_ += question["done"]["utterances"].get<std::int64_t>() + question["done"]["failed"].get<std::int64_t>();
+      progress_.update(seen_);
+    }
+    if (question.value("stop", false)) stopping_ = true;
+    if (stopping_ || next_ == units_) return {{"unit", -1}};
+    return {{"unit", next_++}};
+  }
+
+  bool stopping() const { return stopping_; }
+  ExtractSummary summary;
+
+ private:
+  std::size_t units_;
+  std::size_t next_ = 0;
+  std::int64_t seen_ = 0;
+  bool stopping_ = false;
+  Progress progress_;
+};
+
+/// One worker thread: asks, computes, reports, until there is no more.
+void work(const Workshop& shop, WorkServer& server, std::atomic<bool>& failed) {
+  at::set_num_threads(1);
+  const at::NoGradGuard no_grad;
+  Json question = Json::object();
+  for (;;) {
+    if (stop_requested() != 0) question["stop"] = true;
+    const std::int64_t unit = server.ask(question)["unit"];
+    if (unit < 0 || failed) return;
+    const Unit& u = shop.units[static_cast<std::size_t>(unit)];
+    const UnitResult result = compute_unit(shop.jobs[u.job], shop.jobs[u.job].missing[u.shard]);
+    question = {{"done", {{"utterances", result.utterances}, {"failed", result.failed}, {"audio_seconds", result.audio_seconds}}}};
+  }
+}
+
+void work_in_threads(const Workshop& shop, WorkServer& server, int threads) {
+  std::mutex mutex;
+  std::exception_ptr first;
+  std::atomic<bool> failed = false;
+  std::vector<std::thread> pool;
+  for (int t = 0; t < threads; ++t) {
+    pool.emplace_back([&] {
+      try {
+        work(shop, server, failed);
+      } catch (...) {
+        failed = true;
+        const std::lock_guard lock(mutex);
+        if (!first) first = std::current_exception();
+      }
+    });
+  }
+  for (std::thread& thread : pool) thread.join();
+  if (first) std::rethrow_exception(first);
+}
+
+/// Utterances of the study's corpora that no run could decode.
+std::int64_t count_failed(const Workshop& shop) {
+  std::int64_t failed = 0;
+  for (const Job& job : shop.jobs) {
+    for (const ShardPlan& shard : job.plan.shards()) {
+      const fs::path sidecar = sidecar_path(job.plan.folder() / shard.name);
+      if (fs::exists(sidecar)) failed += static_cast<std::int64_t>(Json::parse(read_file(sidecar)).at("failed").size());
+    }
+  }
+  return failed;
+}
+
+}  // namespace
+
+std::unique_ptr<Upstream> open_study_upstream(const Study& study, const std::string& name, const ModelSearch& search) {
+  const UpstreamEntry& entry = study.upstreams.at(name);
+  ModelSearch here = search;
+  here.root = study.root;
+  return open_upstream(entry.model, here, FieldReader(entry.options, study.file.string(), "/upstreams/" + name));
+}
+
+StoreDescription describe_store(const std::string& name, const UpstreamEntry& entry, const Upstream& upstream, const std::string& study_file) {
+  StoreDescription description;
+  description.upstream = name;
+  description.type = hdf5::stored_type(entry.dtype);
+  description.spec.receptive_field_samples = upstream.spec().receptive_field_samples;
+  const std::vector<std::string> defaults = upstream.default_taps();
+  for (const std::string& wanted : entry.taps.empty() ? defaults : entry.taps) {
+    const auto& taps = upstream.spec().taps;
+    const auto found = std::find_if(taps.begin(), taps.end(), [&](const Tap& tap) { return tap.name == wanted; });
+    if (found == taps.end()) {
+      throw ConfigError(fmt::format("{} /upstreams/{}/taps: {} has no tap \"{}\"; it has {} to {}", study_file, name, entry.model, wanted,
+                                    taps.front().name, taps.back().name));
+    }
+    description.spec.taps.push_back(*found);
+    description.spec.taps.back().listed = std::find(defaults.begin(), defaults.end(), wanted) != defaults.end();
+  }
+  const Json identity = {{"upstream", upstream.fingerprint()}, {"dtype", entry.dtype}, {"compute", "float32"}};
+  description.fingerprint = sha256(identity.dump());
+  return description;
+}
+
+ExtractSummary extract(const Study& study, const Communicator& ranks, const ExtractOptions& options) {
+  const bool first = ranks.rank() == 0;
+  Workshop shop;
+  std::unique_ptr<Owner> owner;
+  together(ranks, [&] { open_all(study, options, shop); });
+  together(ranks, [&] { if (first) owner = std::make_unique<Owner>(study.store, "strata extract"); });
+  together(ranks, [&] { if (first) plan_jobs(study, options, true, shop); });
+  together(ranks, [&] { if (!first) plan_jobs(study, options, false, shop); });
+
+  std::int64_t utterances = 0, there = 0;
+  for (const Job& job : shop.jobs) {
+    there += static_cast<std::int64_t>(job.plan.shards().size() - job.missing.size());
+    for (const ShardPlan& shard : job.missing) utterances += static_cast<std::int64_t>(shard.ids.size());
+  }
+  const auto start = Clock::now();
+  ExtractSummary summary;
+  {
+    Foreman foreman(shop.units.size(), utterances, first && options.show_progress && !shop.units.empty());
+    {
+      WorkServer server(ranks, [&](const Json& question, int) { return foreman.answer(question); });
+      work_in_threads(shop, server, options.threads > 0 ? options.threads : share_of_cores(ranks.local_size()));
+    }
+    summary = foreman.summary;
+    summary.stopped = foreman.stopping();
+  }
+  summary.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  summary.shards_there = there;
+  if (first) summary.failed = count_failed(shop);
+  const Json shared = Json::parse(ranks.broadcast(Json{{"failed", summary.failed}, {"stopped", summary.stopped}}.dump(), 0));
+  summary.failed = shared["failed"];
+  summary.stopped = shared["stopped"];
+  return summary;
+}
+
+}  // namespace strata

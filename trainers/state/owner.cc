@@ -1,0 +1,125 @@
+#include "trainers/state/owner.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+
+namespace strata {
+namespace {
+
+constexpr double kLiveSeconds = 60;
+constexpr std::chrono::seconds kBeat{15};
+
+double now_seconds() {
+  using namespace std::chrono;
+  return duration<double>(system_clock::now().time_since_epoch()).count();
+}
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// Field 22 of /proc/<pid>/stat: a process number that came round again has another start time. "" if there is no such process.
+std::string start_time(std::int64_t pid) {
+  const std::string line = first_line(fmt::format("/proc/{}/stat", pid));
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) return "";
+  std::size_t position = name_end + 2;
+  for (int field = 3; field < 22; ++field) position = line.find(' ', position) + 1;
+  return line.substr(position, line.find(' ', position) - position);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+Json own_record(const std::string& what) {
+  return {{"what", what},       {"host", host_name()}, {"boot_id", first_line("/proc/sys/kernel/random/boot_id")},
+          {"pid", ::getpid()}, {"start_time", start_time(::getpid())}, {"heartbeat", now_seconds()}};
+}
+
+bool is_live(const Json& record) {
+  try {
+    if (record.at("host") == host_name()) {
+      return record.at("boot_id") == first_line("/proc/sys/kernel/random/boot_id") && record.at("start_time") == start_time(record.at("pid"));
+    }
+    return now_seconds() - record.at("heartbeat").get<double>() < kLiveSeconds;
+  } catch (const Json::exception&) {
+    return false;  // a record that cannot be read has no owner who could be asked
+  }
+}
+
+Json read_record(const fs::path& path) {
+  std::ifstream file(path);
+  return file ? Json::parse(file, nullptr, false) : Json();
+}
+
+}  // namespace
+
+Json Owner::live(const fs::path& folder) {
+  const Json record = read_record(folder / "owner.json");
+  return is_live(record) ? record : Json();
+}
+
+Owner::Owner(const fs::path& folder, const std::string& what) : path_(folder / "owner.json"), record_(own_record(what)) {
+  make_folder(folder);
+  const fs::path mine = fmt::format("{}.{}.{}", path_.string(), host_name(), ::getpid());
+  write_file_atomically(mine, record_.dump() + "\n");
+  // link() fails if the name is taken, whoever is first: it is the one atomic step that every file system has.
+  while (::link(mine.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
+    const Json other = read_record(path_);
+    if (reason != EEXIST || is_live(other)) {
+      ::unlink(mine.c_str());
+      if (reason != EEXIST) throw DataError(fmt::format("{}: cannot create: {}", path_.string(), std::strerror(reason)));
+      throw DataError(fmt::format("{}: {} (process {} on {}) is working here; wait for it or stop it, or choose another folder", folder.string(),
+                                  other.value("what", "another job"), other.value("pid", 0), other.value("host", "?")));
+    }
+    // Take the dead record out of the way under a name of ours; if what we took is not what we judged, somebody was quicker.
+    const fs::path taken = mine.string() + ".dead";
+    if (::rename(path_.c_str(), taken.c_str()) == 0) {
+      if (read_record(taken) != other) ::link(taken.c_str(), path_.c_str());
+      ::unlink(taken.c_str());
+    }
+  }
+  ::unlink(mine.c_str());
+  heartbeat_ = std::thread([this] { beat(); });
+}
+
+Owner::~Owner() {
+  {
+    const std::lock_guard lock(mutex_);
+    end_ = true;
+  }
+  ended_.notify_all();
+  heartbeat_.join();
+  ::unlink(path_.c_str());
+}
+
+void Owner::beat() {
+  std::unique_lock lock(mutex_);
+  while (!ended_.wait_for(lock, kBeat, [this] { return end_; })) {
+    record_["heartbeat"] = now_seconds();
+    try {
+      write_file_atomically(path_, record_.dump() + "\n");
+    } catch (const std::exception& e) {
+      log_warning("{}", e.what());
+    }
+  }
+}
+
+}  // namespace strata

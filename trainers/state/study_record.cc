@@ -1,0 +1,72 @@
+#include "trainers/state/study_record.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "trainers/state/journal.h"
+
+namespace strata {
+namespace {
+
+/// The options of a part that are not its defaults: "hconv kernel_size=3". Needs no registry, so that any record can be shown.
+std::string part_text(const Json& part) {
+  std::string text = part.at("type");
+  for (const auto& [key, value] : part.items()) {
+    const bool shown = key != "type" && !(value.is_boolean() && !value.get<bool>()) && !(value.is_array() && value.empty());
+    if (shown) text += fmt::format(" {}={}", key, value.dump());
+  }
+  return text;
+}
+
+}  // namespace
+
+StudyState replay_state(const fs::path& output) {
+  StudyState state;
+  const fs::path path = output / "journal.jsonl";
+  for (const Json& event : Journal::replay(path)) {
+    const std::string kind = event.value("event", "");
+    if (!event.contains("trial")) continue;
+    const std::string id = event.at("trial");
+    if (kind == "trial_started") state.started[id] = event.value("time", 0.0);
+    if (kind == "trial_failed") state.failed[id] = event.value("reason", "");
+    if (kind == "trial_done") {
+      state.done[id] = event;
+      state.failed.erase(id);
+    }
+    if (kind == "trial_failed" || kind == "trial_done") state.started.erase(id);
+  }
+  return state;
+}
+
+void check_study_record(const Study& study) {
+  const fs::path path = study.output / "study.json";
+  if (!fs::exists(path)) return;
+  const Json record = read_json(path);
+  const std::string name = record.value("name", "");
+  if (name != study.name) {
+    throw ConfigError(fmt::format("{}: this output belongs to the study \"{}\", not to \"{}\"; choose another output", study.output.string(), name, study.name));
+  }
+}
+
+void write_study_record(const Study& study, const Expansion& expansion, const Json& provenance) {
+  const fs::path path = study.output / "study.json";
+  Json record = {{"name", study.name}, {"study", study.source}, {"provenance", provenance}, {"trials", Json::array()}, {"not_applicable", Json::array()}};
+  for (const Trial& trial : expansion.trials) record["trials"].push_back({{"id", trial.id}, {"names", trial.names}, {"config", trial.config}});
+  for (const NotApplicable& n : expansion.not_applicable) record["not_applicable"].push_back({{"combination", n.combination}, {"reason", n.reason}});
+  if (fs::exists(path)) {
+    const Json before = read_json(path);
+    if (before.value("study", Json()) != study.source) log_info("{}: the study has changed since its last run; what is done stays, the rest follows the new study", path.string());
+  }
+  write_file_atomically(path, record.dump(1) + "\n");
+}
+
+std::string describe_trial(const Trial& trial) {
+  const auto& config = trial.config;
+  return fmt::format("{} | {} | {} | {} | {} | seed {}", trial.names.at("task").get<std::string>(), fmt::join(trial.names.at("upstreams").get<std::vector<std::string>>(), "+"),
+                     part_text(config.at("interface")), part_text(config.at("fusion")), part_text(config.at("optimizer")), config.at("seed").dump());
+}
+
+}  // namespace strata

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/config/json.h"
+#include "core/tensor/feature_spec.h"
+#include "trainers/study/study.h"
+
+namespace strata {
+
+/// One fully resolved configuration.
+struct Trial {
+  std::string id;  // first 16 hex digits of SHA-256 over `config.dump()`
+  Json config;     // everything that determines the result
+  Json names;      // what the study calls it: task, upstreams, and the value on each axis, for tables
+};
+
+/// What the trials of a study stand on; found out before they are expanded.
+struct StudyFacts {
+  struct UpstreamFacts {
+    std::string fingerprint;
+    FeatureSpec spec;            // stored taps
+    std::map<std::string, std::string> missing;  // by corpus: hash of the ids that have no features, if any
+  };
+  struct TaskFacts {
+    Json identity;               // task options, hashes of manifest and splits, effects
+    std::string corpus;
+    Json head;                   // resolved: the study's, or the task's default
+    std::int64_t classes = 0;
+  };
+  std::map<std::string, UpstreamFacts> upstreams;
+  std::map<std::string, TaskFacts> tasks;
+};
+
+/// A combination that a component refuses by shape: no trial, but said.
+struct NotApplicable {
+  std::string combination;
+  std::string reason;
+};
+
+struct Expansion {
+  std::vector<Trial> trials;  // in the order of the study, each id once
+  std::vector<NotApplicable> not_applicable;
+};
+
+/// Expands the sweep blocks: a list where one value is expected is an axis. Throws ConfigError for a wrong key or value
+/// (file, JSON path, nearest name) and if no trial is left.
+Expansion expand_study(const Study& study, const StudyFacts& facts);
+
+/// Raised when numbers of a trial with the same configuration change; part of every trial id.
+inline constexpr int kTrainingSemantics = 1;
+
+}  // namespace strata

@@ -1,0 +1,258 @@
+#include "trainers/sweep/sweep.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "core/base/cores.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/progress.h"
+#include "core/base/stop.h"
+#include "core/tensor/safetensors.h"
+#include "distributed/work_server.h"
+#include "trainers/state/journal.h"
+#include "trainers/state/owner.h"
+#include "trainers/state/study_record.h"
+#include "trainers/sweep/bench.h"
+#include "trainers/report/results.h"
+#include "trainers/training/trainer.h"
+
+namespace strata {
+namespace {
+
+/// A number that grows with the time a trial takes: values that pass through its interface.
+double cost(const Trial& trial, const Bench& bench) {
+  double width = 0;
+  const FeatureLoader loader = bench.loader(trial);
+  for (const LoaderSource& source : loader.sources()) width += static_cast<double>(source.chosen.size()) * static_cast<double>(source.taps[source.chosen.front()].width);
+  return width * trial.config.at("steps").get<double>() * trial.config.at("batch_size").get<double>();
+}
+
+/// How many ranks train one trial: as the study says, else one while there are trials enough for all, else what comes to each.
+int group_size(const Study& study, int ranks, std::size_t pending) {
+  if (study.ranks_per_trial > ranks) {
+    throw ConfigError(fmt::format("{} /ranks_per_trial: {} ranks are asked for, there are {}", study.file.string(), study.ranks_per_trial, ranks));
+  }
+  if (study.ranks_per_trial > 0) return static_cast<int>(study.ranks_per_trial);
+  return std::max(1, ranks / static_cast<int>(std::max<std::size_t>(1, pending)));
+}
+
+/// What rank 0 finds out and decides before trials are handed out.
+struct Decision {
+  std::vector<std::size_t> pending;  // indices of trials, longest first
+  std::int64_t done = 0;
+  std::int64_t failed = 0;           // and not to be tried again
+};
+
+Decision decide(const Expansion& expansion, const Bench& bench, const StudyState& state, bool retry_failed) {
+  Decision decision;
+  for (std::size_t t = 0; t < expansion.trials.size(); ++t) {
+    const std::string& id = expansion.trials[t].id;
+    if (state.done.contains(id)) {
+      decision.done += 1;
+    } else if (state.failed.contains(id) && !retry_failed) {
+      decision.failed += 1;
+    } else {
+      decision.pending.push_back(t);
+    }
+  }
+  std::vector<double> costs;
+  for (const Trial& trial : expansion.trials) costs.push_back(cost(trial, bench));
+  std::stable_sort(decision.pending.begin(), decision.pending.end(), [&](std::size_t a, std::size_t b) { return costs[a] > costs[b]; });
+  return decision;
+}
+
+std::string plan_text(const Expansion& expansion, const Decision& decision, const Bench& bench, int ranks, int group, bool rewrites) {
+  std::string text = fmt::format("{} trials: {} done, {} failed earlier, {} to train, on {} ranks in groups of {}\n", expansion.trials.size(),
+                                 decision.done, decision.failed, decision.pending.size(), ranks, group);
+  const std::set<std::size_t> pending(decision.pending.begin(), decision.pending.end());
+  for (std::size_t t = 0; t < expansion.trials.size(); ++t) {
+    const Trial& trial = expansion.trials[t];
+    const FeatureLoader loader = bench.loader(trial);
+    const Model model = build_model(trial, bench.task(trial), loader);
+    text += fmt::format("{} {} {} ({} parameters, {})\n", trial.id, pending.contains(t) ? "to train" : "finished", describe_trial(trial),
+                        count_elements(model.parameters()), rewrites && model.uses_time_means_only() ? "on time means" : "on all frames");
+  }
+  for (const NotApplicable& combination : expansion.not_applicable) {
+    text += fmt::format("not applicable: {}: {}\n", combination.combination, combination.reason);
+  }
+  return text;
+}
+
+/// The record of a finished trial, for the journal; its files are written before.
+Json finish_trial(const Trial& trial, const Trainer& trainer, const TrialData& data, const Study& study, bool writer) {
+  std::vector<Json> predictions;
+  const Json test = trainer.evaluate("test", trainer.best_parameters(), &predictions);
+  if (!writer) return Json();
+  const auto parameters = count_elements(trainer.model().parameters());
+  const Json record = {{"event", "trial_done"}, {"trial", trial.id}, {"best", trainer.best()}, {"test", test}, {"parameters", parameters}, {"seconds", trainer.seconds()}};
+  const fs::path folder = study.output / "trials" / trial.id;
+  Json description = {{"id", trial.id}, {"config", trial.config}, {"names", trial.names}, {"parameters", parameters}, {"labels", data.task->labels()}, {"upstreams", Json::object()},
+                      {"alignment", "repeat to the finest frame rate, cut to the shortest"}};
+  for (const Json& name : trial.names.at("upstreams")) description["upstreams"][name.get<std::string>()] = study.source.at("upstreams").at(name.get<std::string>());
+  write_file_atomically(folder / "trial.json", description.dump(1) + "\n");
+  const auto write_lines = [&](const char* name, const std::vector<Json>& lines) {
+    std::string text;
+    for (const Json& line : lines) text += line.dump() + "\n";
+    write_file_atomically(folder / name, text);
+  };
+  write_lines("metrics.jsonl", trainer.history());
+  write_lines("predictions.jsonl", predictions);
+  const auto write_weights = [&](const char* name, const at::Tensor& flat) {
+    NamedTensors tensors;
+    const Parameters views = view_parameters(trainer.model().parameters(), flat);
+    for (const auto& [key, tensor] : views.items()) tensors[key] = tensor;
+    write_safetensors(folder / name, tensors, {{"trial", trial.id}});
+  };
+  if (study.keep != "none") write_weights("best.safetensors", trainer.best_parameters());
+  if (study.keep == "all") write_weights("last.safetensors", trainer.last_parameters());
+  return record;
+}
+
+/// Rank 0's side: hands out trials and keeps the journal.
+class Dispatcher {
+ public:
+  Dispatcher(const Expansion& expansion, const Decision& decision, Journal& journal, bool show_progress)
+      : expansion_(expansion), decision_(decision), journal_(journal),
+        progress_("sweep", static_cast<std::int64_t>(decision.pending.size()), "trials", show_progress) {
+    progress_.update(0);
+  }
+
+  Json answer(const Json& question) {
+    if (question.contains("event")) {
+      journal_.append(question.at("event"));
+      if (question["event"]["event"] == "trial_done") done_ += 1;
+      if (question["event"]["event"] == "trial_failed") failed_ += 1;
+      progress_.update(done_ + failed_);
+    }
+    if (question.value("stop", false)) stopping_ = true;
+    if (stopping_ || next_ == decision_.pending.size()) return {{"trial", -1}};
+    const std::size_t trial = decision_.pending[next_++];
+    journal_.append({{"event", "trial_started"}, {"trial", expansion_.trials[trial].id}});
+    return {{"trial", trial}};
+  }
+
+  std::int64_t done() const { return done_; }
+  std::int64_t failed() const { return failed_; }
+  bool stopping() const { return stopping_; }
+
+ private:
+  const Expansion& expansion_;
+  const Decision& decision_;
+  Journal& journal_;
+  std::size_t next_ = 0;
+  std::int64_t done_ = 0, failed_ = 0;
+  bool stopping_ = false;
+  Progress progress_;
+};
+
+/// One trial on a group. Returns what the leader tells rank 0.
+Json train_one(const Trial& trial, const Study& study, Bench& bench, const Communicator& group) {
+  const FeatureLoader loader = bench.loader(trial);
+  TrialData data{&bench.task(trial), &loader, &loader, {}};
+  if (study.rewrites && build_model(trial, *data.task, loader).uses_time_means_only()) data.source = &bench.time_means(trial);
+  for (const char* split : {"train", "dev", "test"}) data.ids[split] = bench.ids(trial, split);
+  const fs::path bank = study.output / "banks" / trial.id;
+  try {
+    Trainer trainer(trial, data, group, {bank, 32});
+    switch (trainer.run()) {
+      case TrialEnd::kStopped:
+        return {{"stop", true}};
+      case TrialEnd::kDiverged:
+        if (group.rank() == 0) fs::remove_all(bank);
+        return {{"event", {{"event", "trial_failed"}, {"trial", trial.id}, {"reason", fmt::format("diverged: no finite gradient in {} steps", trial.config.at("evaluate_every").dump())}}}};
+      case TrialEnd::kDone:
+        break;
+    }
+    const Json event = finish_trial(trial, trainer, data, study, group.rank() == 0);
+    if (group.rank() == 0) fs::remove_all(bank);
+    return {{"event", event}};
+  } catch (const Error& e) {
+    // In a group the others wait in a collective that this rank will not join: the job cannot go on.
+    if (group.size() > 1) throw;
+    log_warning("trial {} failed: {}", trial.id, e.what());
+    return {{"event", {{"event", "trial_failed"}, {"trial", trial.id}, {"reason", e.what()}}}};
+  }
+}
+
+void work(const Expansion& expansion, const Study& study, Bench& bench, const Communicator& group, WorkServer& server) {
+  Json report = Json::object();
+  for (;;) {
+    std::int64_t index = -1;
+    if (group.rank() == 0) {
+      if (stop_requested() != 0) report["stop"] = true;
+      index = server.ask(report)["trial"];
+    }
+    index = std::stoll(group.broadcast(std::to_string(index), 0));
+    if (index < 0) return;
+    report = train_one(expansion.trials[static_cast<std::size_t>(index)], study, bench, group);
+  }
+}
+
+}  // namespace
+
+SweepSummary sweep(const Study& study, const Communicator& world, const SweepOptions& options) {
+  const bool first = world.rank() == 0;
+  std::unique_ptr<Bench> bench;
+  Expansion expansion;
+  Decision decision;
+  std::unique_ptr<Owner> owner;
+  std::unique_ptr<Journal> journal;
+  int group_ranks = 1;
+  together(world, [&] {
+    bench = std::make_unique<Bench>(study);
+    expansion = expand_study(study, bench->facts());
+  });
+  together(world, [&] {
+    if (!first) return;
+    check_study_record(study);
+    if (!options.dry_run) owner = std::make_unique<Owner>(study.output, "strata sweep");
+    decision = decide(expansion, *bench, replay_state(study.output), options.retry_failed);
+    if (options.dry_run) return;
+    write_study_record(study, expansion, options.provenance);
+    journal = std::make_unique<Journal>(study.output / "journal.jsonl");
+  });
+  const auto pending = static_cast<std::size_t>(std::stoull(world.broadcast(std::to_string(decision.pending.size()), 0)));
+  together(world, [&] { group_ranks = group_size(study, world.size(), pending); });
+
+  SweepSummary summary;
+  summary.trials = static_cast<std::int64_t>(expansion.trials.size());
+  summary.done_before = decision.done;
+  if (options.dry_run) {
+    if (first) summary.plan = plan_text(expansion, decision, *bench, world.size(), group_ranks, study.rewrites);
+    return summary;
+  }
+  for (const NotApplicable& combination : expansion.not_applicable) log_info("not applicable: {}: {}", combination.combination, combination.reason);
+  log_info("sweep: {} trials, {} of them done, {} to train on {} ranks in groups of {}", summary.trials, decision.done, decision.pending.size(), world.size(), group_ranks);
+
+  at::set_num_threads(options.threads > 0 ? options.threads : share_of_cores(world.local_size()));
+  const int groups = world.size() / group_ranks;
+  const int color = world.rank() / group_ranks;
+  const Communicator group = world.split(color);
+  bool stopped = false;
+  if (first) {
+    Dispatcher dispatcher(expansion, decision, *journal, options.show_progress && !decision.pending.empty());
+    {
+      WorkServer server(world, [&](const Json& question, int) { return dispatcher.answer(question); });
+      work(expansion, study, *bench, group, server);
+    }
+    summary.done = dispatcher.done();
+    summary.failed = decision.failed + dispatcher.failed();
+    stopped = dispatcher.stopping();
+    write_file_atomically(study.output / "results.csv", results_csv(load_results(study.output)));
+  } else {
+    WorkServer server(world, {});
+    if (color < groups) work(expansion, study, *bench, group, server);
+  }
+  const Json shared = Json::parse(world.broadcast(Json{{"failed", summary.failed}, {"stopped", stopped}}.dump(), 0));
+  summary.failed = shared["failed"];
+  summary.stopped = shared["stopped"];
+  return summary;
+}
+
+}  // namespace strata

@@ -1,0 +1,223 @@
+#include "trainers/training/trainer.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "core/base/error.h"
+#include "core/base/stop.h"
+#include "core/tensor/safetensors.h"
+
+namespace strata {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+std::vector<std::string> pick(const std::vector<std::string>& ids, const std::vector<std::int64_t>& indices) {
+  std::vector<std::string> picked;
+  for (const std::int64_t i : indices) picked.push_back(ids[static_cast<std::size_t>(i)]);
+  return picked;
+}
+
+FieldReader part(const Trial& trial, const char* key) { return FieldReader(trial.config.at(key), "trial " + trial.id, std::string("/") + key); }
+
+/// JSON has no NaN: it is written as null.
+double number_or_nan(const Json& value) { return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>(); }
+
+/// The softmax of every parameter named `layer_weights` or `model_weights`: what the papers' figures show.
+Json mixing_weights(const Model& model, const at::Tensor& flat) {
+  Json weights = Json::object();
+  const Parameters parameters = view_parameters(model.parameters(), flat);
+  for (const auto& [name, tensor] : parameters.items()) {
+    if (!name.ends_with("layer_weights") && !name.ends_with("model_weights")) continue;
+    const at::Tensor softmax = at::softmax(tensor.detach(), -1).contiguous();
+    const float* values = softmax.const_data_ptr<float>();
+    weights[name] = std::vector<float>(values, values + softmax.numel());
+  }
+  return weights;
+}
+
+}  // namespace
+
+Model build_model(const Trial& trial, const Task& task, const FeatureLoader& loader) {
+  std::vector<InterfaceInput> inputs;
+  for (const LoaderSource& source : loader.sources()) {
+    inputs.push_back({static_cast<std::int64_t>(source.chosen.size()), source.taps[source.chosen.front()].width});
+  }
+  return Model({part(trial, "interface"), part(trial, "fusion"), part(trial, "head")}, inputs, task.classes());
+}
+
+Trainer::Trainer(const Trial& trial, const TrialData& data, const Communicator& group, Options options)
+    : trial_(trial), data_(data), group_(group), options_(std::move(options)), model_(build_model(trial, *data.task, *data.loader)),
+      schedule_(ScheduleRegistry::make(part(trial, "schedule"), trial.config.at("steps").get<std::int64_t>())),
+      order_(static_cast<std::int64_t>(data.ids.at("train").size()), trial.config.at("batch_size"), trial.config.at("seed"),
+             trial.config.at("task").dump()) {
+  const std::uint64_t seed = trial.config.at("seed");
+  flat_ = initial_parameters(model_.parameters(), seed, trial.id).requires_grad_(true);
+  best_flat_ = flat_.detach().clone();
+  optimizer_ = OptimizerRegistry::make(part(trial, "optimizer"), flat_.detach());
+  reduced_ = at::zeros({flat_.numel() + 3}, at::kFloat);
+  flat_.mutable_grad() = reduced_.narrow(0, 0, flat_.numel());
+  restore();
+}
+
+TrialEnd Trainer::run() {
+  const auto start = Clock::now();
+  const double before = seconds_;
+  const std::int64_t steps = trial_.config.at("steps"), evaluate_every = trial_.config.at("evaluate_every");
+  while (step_ < steps) {
+    train_step();
+    seconds_ = before + std::chrono::duration<double>(Clock::now() - start).count();
+    if (step_ % evaluate_every == 0 || step_ == steps) {
+      if (finite_steps_ == 0) return TrialEnd::kDiverged;
+      evaluate_and_save();
+    } else if (stop_) {
+      save();
+    }
+    if (stop_ && step_ < steps) return TrialEnd::kStopped;
+  }
+  return TrialEnd::kDone;
+}
+
+void Trainer::train_step() {
+  const auto mine = pick(data_.ids.at("train"), slice(order_.batch(step_), group_.rank(), group_.size()));
+  const std::int64_t size = flat_.numel();
+  reduced_.zero_();
+  float* tail = reduced_.mutable_data_ptr<float>() + size;
+  if (!mine.empty()) {
+    const FeatureBatch batch = data_.source->load(mine);
+    const at::Tensor logits = model_.forward(view_parameters(model_.parameters(), flat_), batch.features, batch.lengths);
+    const LossSum loss = data_.task->loss(logits, batch.lengths, data_.task->targets(mine));
+    loss.sum.backward();
+    tail[0] = loss.sum.item<float>();
+    tail[1] = static_cast<float>(loss.count);
+  }
+  tail[2] = stop_requested() != 0 ? 1.0f : 0.0f;
+  group_.all_reduce_sum(std::span(reduced_.mutable_data_ptr<float>(), static_cast<std::size_t>(size) + 3));
+
+  const at::NoGradGuard no_grad;
+  at::Tensor gradient = reduced_.narrow(0, 0, size);
+  gradient.div_(tail[1]);
+  const double clip = trial_.config.at("clip");
+  const UpdateResult update = clipped_step(*optimizer_, gradient, optimizer_->learning_rate() * schedule_->factor(step_),
+                                           clip > 0 ? clip : std::numeric_limits<double>::infinity());
+  if (std::isfinite(update.gradient_norm)) finite_steps_ += 1;
+  loss_sum_ += tail[0];
+  loss_count_ += tail[1];
+  grad_norm_ = update.gradient_norm;
+  stop_ = tail[2] > 0;
+  step_ += 1;
+}
+
+void Trainer::evaluate_and_save() {
+  Json record = {{"step", step_}, {"train_loss", loss_sum_ / loss_count_}, {"grad_norm", grad_norm_},
+                 {"learning_rate", optimizer_->learning_rate() * schedule_->factor(step_ - 1)}, {"dev", evaluate("dev", flat_.detach())},
+                 {"seconds", seconds_}};
+  const Json weights = mixing_weights(model_, flat_.detach());
+  if (!weights.empty()) record["weights"] = weights;
+  const MetricInfo metric = data_.task->metrics().front();
+  const double value = record["dev"][metric.name];
+  const bool better = best_.is_null() || (metric.higher_is_better ? value > best_["dev"][metric.name].get<double>() : value < best_["dev"][metric.name].get<double>());
+  if (better) {
+    best_ = record;
+    best_flat_.copy_(flat_.detach());
+  }
+  history_.push_back(std::move(record));
+  loss_sum_ = loss_count_ = 0;
+  finite_steps_ = 0;
+  save();
+}
+
+Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::vector<Json>* predictions) const {
+  const at::NoGradGuard no_grad;
+  const auto& ids = data_.ids.at(split);
+  const auto metrics = data_.task->metrics();
+  const Parameters parameters = view_parameters(model_.parameters(), flat);
+  std::vector<double> sums(2 * metrics.size() + 2, 0.0);  // metrics' sums and counts, then the loss's
+  std::vector<Json> mine;
+  const auto batch_size = options_.evaluation_batch;
+  for (std::int64_t first = group_.rank() * batch_size; first < static_cast<std::int64_t>(ids.size()); first += group_.size() * batch_size) {
+    const std::int64_t count = std::min<std::int64_t>(batch_size, static_cast<std::int64_t>(ids.size()) - first);
+    const std::vector<std::string> some(ids.begin() + first, ids.begin() + first + count);
+    const FeatureBatch batch = data_.source->load(some);
+    const at::Tensor logits = model_.forward(parameters, batch.features, batch.lengths);
+    const Targets targets = data_.task->targets(some);
+    const auto measured = data_.task->measure(some, logits, batch.lengths, targets, predictions ? &mine : nullptr);
+    for (std::size_t m = 0; m < metrics.size(); ++m) {
+      sums[2 * m] += measured[m].sum;
+      sums[2 * m + 1] += measured[m].count;
+    }
+    const LossSum loss = data_.task->loss(logits, batch.lengths, targets);
+    sums[sums.size() - 2] += loss.sum.item<double>();
+    sums[sums.size() - 1] += loss.count;
+  }
+  group_.all_reduce_sum(std::span(sums));
+  if (predictions != nullptr) {
+    std::map<std::string, Json> by_id;
+    for (const std::string& text : group_.all_gather(Json(mine).dump())) {
+      for (const Json& line : Json::parse(text)) by_id[line.at("id")] = line;
+    }
+    for (const std::string& id : ids) predictions->push_back(std::move(by_id.at(id)));
+  }
+  Json result = {{"utterances", ids.size()}, {"loss", sums[sums.size() - 2] / sums[sums.size() - 1]}};
+  for (std::size_t m = 0; m < metrics.size(); ++m) result[metrics[m].name] = sums[2 * m] / sums[2 * m + 1];
+  return result;
+}
+
+std::filesystem::path Trainer::checkpoint_path() const { return options_.bank / "checkpoint.safetensors"; }
+
+void Trainer::save() const {
+  if (group_.rank() != 0) return;
+  NamedTensors tensors = {{"parameters", flat_.detach()}, {"best", best_flat_}};
+  for (const auto& [name, tensor] : optimizer_->state()) tensors["optimizer." + name] = tensor;
+  const Json state = {{"trial", trial_.id}, {"step", step_}, {"loss_sum", loss_sum_}, {"loss_count", loss_count_}, {"grad_norm", grad_norm_},
+                      {"finite_steps", finite_steps_}, {"history", history_}, {"best", best_}, {"seconds", seconds_}};
+  write_safetensors(checkpoint_path(), tensors, {{"state", state.dump()}});
+}
+
+void Trainer::restore() {
+  const fs::path path = checkpoint_path();
+  if (!fs::exists(path)) return;
+  std::map<std::string, std::string> metadata;
+  const NamedTensors tensors = read_safetensors(path, &metadata);
+  try {
+    const Json state = Json::parse(metadata.at("state"));
+    if (state.at("trial") != trial_.id) throw DataError(fmt::format("{}: it is a checkpoint of trial {}, not of {}", path.string(), state.at("trial").dump(), trial_.id));
+    step_ = state.at("step");
+    loss_sum_ = number_or_nan(state.at("loss_sum"));
+    loss_count_ = state.at("loss_count");
+    grad_norm_ = number_or_nan(state.at("grad_norm"));
+    finite_steps_ = state.at("finite_steps");
+    history_ = state.at("history").get<std::vector<Json>>();
+    best_ = state.at("best");
+    seconds_ = state.at("seconds");
+    for (const char* name : {"parameters", "best"}) {
+      const at::Tensor& flat = tensors.at(name);
+      if (flat.sizes() != flat_.sizes()) {
+        throw DataError(fmt::format("{}: not a valid checkpoint: \"{}\" has the shape {}, expected {}", path.string(), name, flat.sizes().vec(), flat_.sizes().vec()));
+      }
+    }
+    flat_.detach().copy_(tensors.at("parameters"));
+    best_flat_.copy_(tensors.at("best"));
+    NamedTensors optimizer;
+    for (const auto& [name, tensor] : tensors) {
+      if (name.starts_with("optimizer.")) optimizer[name.substr(10)] = tensor;
+    }
+    optimizer_->load_state(optimizer);
+  } catch (const Json::exception& e) {
+    throw DataError(fmt::format("{}: not a valid checkpoint: {}", path.string(), e.what()));
+  } catch (const std::out_of_range&) {
+    throw DataError(fmt::format("{}: not a valid checkpoint: a part is missing", path.string()));
+  }
+}
+
+}  // namespace strata
