@@ -47,7 +47,7 @@ void Bench::open_tasks() {
     resolved["hashes"] = split_hashes(corpus, resolved["splits"]);
     resolved["effects"] = resolve_effects(corpus_entry.effects, file, "/corpora/" + entry.corpus + "/effects");
     const Json head = entry.head.is_null() ? tasks_[name]->default_head() : entry.head;
-    facts_.tasks[name] = {resolved, entry.corpus, HeadRegistry::resolve(FieldReader(head, file, "/tasks/" + name + "/head")), tasks_[name]->classes()};
+    facts_.tasks[name] = {resolved, entry.corpus, HeadRegistry::resolve(FieldReader(head, file, "/tasks/" + name + "/head")), tasks_[name]->classes(), tasks_[name]->output()};
   }
 }
 
