@@ -78,7 +78,7 @@ NamedTensors read_checkpoint(const fs::path& folder) {
   const auto index_of = [](const fs::path& file) { return fs::path(file.string() + ".index.json"); };
   const fs::path safe = folder / "model.safetensors", torch = folder / "pytorch_model.bin";
   if (is_file(safe)) return read_safetensors(safe);
-  if (is_file(index_of(safe))) return read_shards(index_of(safe), read_safetensors);
+  if (is_file(index_of(safe))) return read_shards(index_of(safe), [](const fs::path& shard) { return read_safetensors(shard); });
   if (is_file(torch)) return read_torch_file(torch);
   if (is_file(index_of(torch))) return read_shards(index_of(torch), read_torch_file);
   throw ConfigError(fmt::format(
