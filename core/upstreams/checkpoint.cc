@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -46,7 +47,7 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-NamedTensors read_shards(const fs::path& index_path, NamedTensors (*read)(const fs::path&)) {
+NamedTensors read_shards(const fs::path& index_path, const std::function<NamedTensors(const fs::path&)>& read) {
   const fs::path folder = index_path.parent_path();
   const Json index = read_json(index_path);
   const auto map = index.find("weight_map");
