@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -46,7 +47,7 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-NamedTensors read_shards(const fs::path& index_path, NamedTensors (*read)(const fs::path&)) {
+NamedTensors read_shards(const fs::path& index_path, const std::function<NamedTensors(const fs::path&)>& read) {
   const fs::path folder = index_path.parent_path();
   const Json index = read_json(index_path);
   const auto map = index.find("weight_map");
@@ -78,7 +79,7 @@ NamedTensors read_checkpoint(const fs::path& folder) {
   const auto index_of = [](const fs::path& file) { return fs::path(file.string() + ".index.json"); };
   const fs::path safe = folder / "model.safetensors", torch = folder / "pytorch_model.bin";
   if (is_file(safe)) return read_safetensors(safe);
-  if (is_file(index_of(safe))) return read_shards(index_of(safe), read_safetensors);
+  if (is_file(index_of(safe))) return read_shards(index_of(safe), [](const fs::path& shard) { return read_safetensors(shard); });
   if (is_file(torch)) return read_torch_file(torch);
   if (is_file(index_of(torch))) return read_shards(index_of(torch), read_torch_file);
   throw ConfigError(fmt::format(

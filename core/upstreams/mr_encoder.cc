@@ -93,55 +93,50 @@ void MrEncoder::operator()(const at::Tensor& wave, TapCollector& taps) const {
   }
 }
 
-std::map<std::string, std::int64_t> MrEncoder::frames(std::int64_t samples) const {
-  std::map<std::string, std::int64_t> frames;
-  const auto block = [&](const Block& b, std::int64_t count) {
-    for (std::size_t i = 0; i < b.layers.size(); ++i) frames[fmt::format("{}.{}", b.tap, i)] = count;
-    frames[b.tap + ".out"] = count;
-  };
-  std::int64_t count = stem_frames(config_.encoder, samples);
-  frames["conv"] = frames["proj"] = count;
-  std::vector<std::int64_t> skips;
-  for (std::size_t i = 0; i < encoders_.size(); ++i) {
-    block(*encoders_[i], count);
-    skips.push_back(count);
-    count = frames[fmt::format("down{}", i)] = down_[i].frames(count);
+std::vector<std::int64_t> MrEncoder::frames(std::int64_t samples) const {
+  std::vector<std::int64_t> blocks = {stem_frames(config_.encoder, samples)}, sums;
+  for (const ConvAdapter& down : down_) blocks.push_back(down.frames(blocks.back()));
+  std::int64_t count = blocks.back();
+  for (std::size_t i = 0; i < up_.size(); ++i) {
+    blocks.push_back(up_[i].frames(count));
+    count = std::min(blocks.back(), blocks[up_.size() - 1 - i]);
+    sums.push_back(count);
   }
-  block(*middle_, count);
-  frames["m.res"] = count;
-  for (std::size_t i = 0; i < decoders_.size(); ++i) {
-    count = frames[fmt::format("up{}", i)] = up_[i].frames(count);
-    block(*decoders_[i], count);
-    count = frames[fmt::format("d{}.res", i)] = std::min(count, skips[skips.size() - 1 - i]);
-  }
-  return frames;
+  blocks.insert(blocks.end(), sums.begin(), sums.end());
+  return blocks;
 }
 
-FeatureSpec mr_spec(const MrConfig& c, std::size_t* layer_list) {
-  const std::size_t changes = c.ratios.size();
-  std::vector<std::int64_t> hops = {stem_hop(c.encoder)};  // by level of rate
+MrTaps mr_taps(const MrConfig& c) {
+  const std::size_t changes = c.ratios.size(), middle = changes;
+  std::vector<std::int64_t> hops = {stem_hop(c.encoder)};  // by stage
   for (const RateRatio& ratio : c.ratios) hops.push_back(hops.back() * ratio.r1 / ratio.r0);
-  const std::int64_t width = c.encoder.hidden_size;
-  FeatureSpec spec{{}, stem_receptive_field(c.encoder)};
-  const auto add_block = [&](const std::string& tap, std::int64_t layers, std::int64_t hop) {
-    for (std::int64_t i = 0; i < layers; ++i) spec.taps.push_back({fmt::format("{}.{}", tap, i), width, hop});
-    spec.taps.push_back({tap + ".out", width, hop});
-  };
-  for (std::size_t i = 0; i < changes; ++i) add_block(fmt::format("e{}", i), c.layers[i], hops[i]);
-  add_block("m", c.layers[changes], hops[changes]);
-  for (std::size_t i = 0; i < changes; ++i)
-    add_block(fmt::format("d{}", i), c.layers[changes + 1 + i], hops[changes - 1 - i]);
-  *layer_list = spec.taps.size();
-  spec.taps.push_back({"m.res", width, hops[changes]});
-  for (std::size_t i = 0; i < changes; ++i)
-    spec.taps.push_back({fmt::format("d{}.res", i), width, hops[changes - 1 - i]});
-  spec.taps.push_back({"conv", c.encoder.conv_dim.back(), hops[0]});
-  spec.taps.push_back({"proj", width, hops[0]});
-  for (std::size_t i = 0; i < changes; ++i) {
-    spec.taps.push_back({fmt::format("down{}", i), width, hops[i + 1]});
-    spec.taps.push_back({fmt::format("up{}", i), width, hops[changes - 1 - i]});
+  for (int twice = 0; twice < 2; ++twice) {
+    for (std::size_t i = 0; i < changes; ++i) hops.push_back(hops[changes - 1 - i]);
   }
-  return spec;
+  MrTaps taps;
+  taps.spec.receptive_field_samples = stem_receptive_field(c.encoder);
+  const auto add = [&](const std::string& name, std::size_t stage, std::int64_t width) {
+    taps.spec.taps.push_back({name, width, hops[stage]});
+    taps.stages.push_back(stage);
+  };
+  const std::int64_t width = c.encoder.hidden_size;
+  for (std::size_t stage = 0; stage < c.layers.size(); ++stage) {
+    const std::string block = stage < middle    ? fmt::format("e{}", stage)
+                              : stage == middle ? "m"
+                                                : fmt::format("d{}", stage - middle - 1);
+    for (std::int64_t i = 0; i < c.layers[stage]; ++i) add(fmt::format("{}.{}", block, i), stage, width);
+    add(block + ".out", stage, width);
+  }
+  taps.layer_list = taps.stages.size();
+  add("m.res", middle, width);
+  for (std::size_t i = 0; i < changes; ++i) add(fmt::format("d{}.res", i), c.layers.size() + i, width);
+  add("conv", 0, c.encoder.conv_dim.back());
+  add("proj", 0, width);
+  for (std::size_t i = 0; i < changes; ++i) {
+    add(fmt::format("down{}", i), i + 1, width);
+    add(fmt::format("up{}", i), middle + 1 + i, width);
+  }
+  return taps;
 }
 
 }  // namespace strata

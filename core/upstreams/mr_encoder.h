@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,8 +40,8 @@ class MrEncoder {
   ///   wave  [n], normalised
   void operator()(const at::Tensor& wave, TapCollector& taps) const;
 
-  /// Frames of every tap for `samples`, by name.
-  std::map<std::string, std::int64_t> frames(std::int64_t samples) const;
+  /// Frames for `samples` at each of the 3 R + 1 stages: the encoders, the middle, the decoders, the decoders' sums.
+  std::vector<std::int64_t> frames(std::int64_t samples) const;
 
  private:
   class Block;
@@ -57,8 +57,15 @@ class MrEncoder {
   std::vector<ConvAdapter> down_, up_;  // up_[i] comes before decoders_[i]
 };
 
-/// The list that s3prl gives first (`layer_list` of them: every block's inputs and output), then m.res, d{i}.res, conv,
-/// proj, down{i}, up{i}; each at its own rate.
-FeatureSpec mr_spec(const MrConfig& config, std::size_t* layer_list);
+/// What an MrEncoder offers.
+struct MrTaps {
+  /// The list that s3prl gives first (every block's inputs and output), then m.res, d{i}.res, conv, proj, down{i},
+  /// up{i}; each at its own rate.
+  FeatureSpec spec;
+  std::size_t layer_list = 0;       // so many taps are s3prl's
+  std::vector<std::size_t> stages;  // per tap, whose frames it has
+};
+
+MrTaps mr_taps(const MrConfig& config);
 
 }  // namespace strata

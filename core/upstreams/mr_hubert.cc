@@ -156,7 +156,9 @@ FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path
   model.features_version = kFeaturesVersion;
   model.place = folder.string();
   model.wave_norm = options.choose({keys.normalize, kFairseqEps});
-  model.spec = mr_spec(config, &model.layer_list);
+  const MrTaps taps = mr_taps(config);
+  model.spec = taps.spec;
+  model.layer_list = taps.layer_list;
   model.spec.taps.push_back({"input", 1, 1});
   model.checkpoint = bare_model(read_checkpoint(folder), "", folder.string());
   model.spelling =
@@ -168,8 +170,8 @@ FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path
     if (!*bound) *bound = encoder;
     return [encoder](const at::Tensor& wave, TapCollector& taps) { (*encoder)(wave, taps); };
   };
-  model.frames = [bound, taps = model.spec.taps](std::size_t tap, std::int64_t samples) {
-    return taps[tap].name == "input" ? samples : (*bound)->frames(samples).at(taps[tap].name);
+  model.frames = [bound, stages = taps.stages](std::size_t tap, std::int64_t samples) {
+    return tap < stages.size() ? (*bound)->frames(samples)[stages[tap]] : samples;  // the last tap is "input"
   };
   return model;
 }

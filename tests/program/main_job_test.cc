@@ -114,7 +114,7 @@ TEST(MainJob, RecognisesSpeech) {
   place.write_study(study);
   ASSERT_EQ(place.run("extract study.json").code, 0);
   RunResult run = place.run("sweep study.json --dry-run");
-  EXPECT_THAT(run.out, HasSubstr("not applicable: task \"asr\" takes a decision per frame, head \"mean_pool_linear\" makes one per utterance"));
+  EXPECT_THAT(run.out, HasSubstr("not applicable: head mean_pool_linear decides once per utterance, the task does not"));
   run = place.run("sweep study.json", 2);
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_EQ(run.times_in_err("1 of 24 training utterances have fewer frames than their targets need, the first \"u008\""), 2) << "once for each head: " << run.err;

@@ -122,7 +122,7 @@ std::string markdown_report(const StudyResults& results) {
   std::string text = fmt::format("# {}\n\n| upstream | interface |", results.name);
   for (const std::string& task : table.tasks) {
     const std::string metric = metric_of[task];
-    text += fmt::format(" {} {} {} |", task, metric, higher_is_better(metric) ? "% ↑" : "% ↓");
+    text += fmt::format(" {} {}{} {} |", task, metric, metric == "loss" ? "" : " %", higher_is_better(metric) ? "↑" : "↓");
   }
   text += "\n| --- | --- |";
   for (std::size_t i = 0; i < table.tasks.size(); ++i) text += " --- |";

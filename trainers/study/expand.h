@@ -30,7 +30,7 @@ struct StudyFacts {
     std::string corpus;
     Json head;                   // resolved: the study's, or the task's default
     std::int64_t classes = 0;
-    HeadOutput output = HeadOutput::kUtteranceLogits;  // the decision its loss takes
+    HeadOutput output = HeadOutput::kUtteranceLogits;  // the decision that its loss takes
   };
   std::map<std::string, UpstreamFacts> upstreams;
   std::map<std::string, TaskFacts> tasks;

@@ -1,11 +1,14 @@
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <cmath>
 
+#include "core/base/error.h"
+#include "core/base/file.h"
 #include "tests/core/testing.h"
 #include "tests/errors.h"
 #include "tests/folder.h"
-#include "tests/trainers/tasks/small_corpus.h"
+#include "trainers/tasks/task.h"
 
 namespace strata {
 namespace {
@@ -13,47 +16,98 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::vector<Json> kUtterances = {
-    {{"id", "u1"}, {"speaker", "yy"}}, {{"id", "u2"}, {"speaker", "xx"}}, {{"id", "u3"}, {"speaker", "yy"}}};
-const std::map<std::string, std::vector<std::string>> kSplits = {
-    {"sid.train", {"u1", "u2"}}, {"sid.dev", {"u3", "u1"}}, {"sid.test", {"u3"}}};
+/// Four utterances: a (zoe), b (ann), c (zoe), d (17, a number).
+class SidTest : public testing::Test {
+ protected:
+  SidTest() : folder_(fresh_folder()) {
+    write("utterances.jsonl",
+          "{\"id\": \"a\", \"audio\": \"x.wav\", \"speaker\": \"zoe\"}\n"
+          "{\"id\": \"b\", \"audio\": \"x.wav\", \"speaker\": \"ann\"}\n"
+          "{\"id\": \"c\", \"audio\": \"x.wav\", \"speaker\": \"zoe\"}\n"
+          "{\"id\": \"d\", \"audio\": \"x.wav\", \"speaker\": 17}\n"
+          "{\"id\": \"e\", \"audio\": \"x.wav\"}\n");
+    write("sid.train.txt", "a\nb\nd\n");
+    write("sid.dev.txt", "c\n");
+    write("sid.test.txt", "b\n");
+  }
+  void write(const std::string& name, const std::string& content) const {
+    write_file_atomically(folder_ / name, content);
+  }
 
-TEST(SidTest, FromLabelsToMetricByHand) {
-  const Corpus corpus = make_corpus(fresh_folder(), kUtterances, kSplits);
-  const auto task = make_task({{"type", "sid"}}, corpus);
-  EXPECT_THAT(task->labels(), ElementsAre("xx", "yy"));
-  EXPECT_THAT(task->ids("dev"), ElementsAre("u3", "u1"));
+  std::unique_ptr<Task> make(const std::string& options = R"({"type": "sid"})") const {
+    const Corpus corpus = Corpus::read(folder_, false);
+    return make_variant<TaskRegistry, const Corpus&>(options, corpus);
+  }
+  std::string error(const std::string& options = R"({"type": "sid"})") const {
+    return error_of<ConfigError>([&] { make(options); });
+  }
+
+  const fs::path folder_;
+};
+
+TEST_F(SidTest, NumbersTheSpeakersOfTrainInOrder) {
+  const auto task = make();
+  EXPECT_THAT(task->labels(), ElementsAre("17", "ann", "zoe"));
+  EXPECT_EQ(task->classes(), 3);
   EXPECT_EQ(task->output(), HeadOutput::kUtteranceLogits);
-  EXPECT_EQ(task->metrics().front().name, "accuracy");
-
-  const std::vector<std::string> ids = {"u1", "u2", "u3"};
-  const Targets targets = task->targets(ids);
-  expect_close(targets.labels, integers({1, 0, 1}));
-  // The first is right with probability 3/4, the second undecided and first in order, the third wrong with 3/4.
-  const at::Tensor logits = tensor({0, std::log(3.0), 0, 0, std::log(3.0), 0}, {3, 2});
-  const LossSum loss = task->loss(logits, integers({1, 1, 1}), targets);
-  EXPECT_NEAR(loss.sum.item<double>(), std::log(4.0 / 3) + std::log(2.0) + std::log(4.0), 1e-12);
-  EXPECT_EQ(loss.count, 3);
-  std::vector<Json> predictions;
-  const auto measured = task->measure(ids, logits, integers({1, 1, 1}), targets, &predictions);
-  EXPECT_EQ(measured.front().sum, 2);
-  EXPECT_EQ(measured.front().count, 3);
-  EXPECT_EQ(predictions[2], (Json{{"id", "u3"}, {"predicted", "xx"}, {"label", "yy"}}));
+  EXPECT_EQ(task->default_head(), (Json{{"type", "mean_pool_linear"}}));
+  EXPECT_THAT(task->ids("train"), ElementsAre("a", "b", "d"));
+  EXPECT_THAT(task->ids("test"), ElementsAre("b"));
+  const std::vector<std::string> ids = {"c", "d", "b"};
+  expect_close(task->targets(ids).labels, integers({2, 0, 1}));
+  ASSERT_EQ(task->metrics().size(), 1u);
+  EXPECT_EQ(task->metrics()[0].name, "accuracy");
+  EXPECT_TRUE(task->metrics()[0].higher_is_better);
 }
 
-TEST(SidTest, RefusesWhatCannotBeLearnt) {
-  const auto refusal = [](const std::vector<Json>& utterances) {
-    return error_of<ConfigError>([&] {
-      make_task({{"type", "sid"}}, make_corpus(fresh_folder(), utterances, kSplits));
-    });
-  };
-  std::vector<Json> unseen = kUtterances, same = kUtterances, without = kUtterances;
-  unseen[2]["speaker"] = "zz";
-  EXPECT_THAT(refusal(unseen), HasSubstr("line 3: speaker \"zz\" of \"u3\" is in sid.dev but not in sid.train"));
-  same[1]["speaker"] = "yy";
-  EXPECT_THAT(refusal(same), HasSubstr("task sid needs two values of \"speaker\" at least"));
-  without[1].erase("speaker");
-  EXPECT_THAT(refusal(without), HasSubstr("line 2"));
+TEST_F(SidTest, SumsLossAndAccuracy) {
+  const auto task = make();
+  const std::vector<std::string> ids = {"a", "b", "d"};  // classes 2, 1, 0
+  const Targets targets = task->targets(ids);
+  const double ln2 = std::log(2.0), ln3 = std::log(3.0);
+  // Probabilities (1/6, 1/3, 1/2), (1/3, 1/3, 1/3) and (1/6, 1/2, 1/3): right, right (no: the first of equals is 0),
+  // wrong.
+  const at::Tensor logits = tensor({0, ln2, ln3, 0, 0, 0, 0, ln3, ln2}, {3, 3});
+  const LossSum loss = task->loss(logits, integers({1, 1, 1}), targets);
+  EXPECT_NEAR(loss.sum.item<double>(), ln2 + ln3 + std::log(6.0), 1e-12);
+  EXPECT_EQ(loss.count, 3);
+
+  std::vector<Json> predictions;
+  const auto metrics = task->measure(ids, logits, integers({1, 1, 1}), targets, &predictions);
+  ASSERT_EQ(metrics.size(), 1u);
+  EXPECT_EQ(metrics[0].sum, 1);
+  EXPECT_EQ(metrics[0].count, 3);
+  EXPECT_THAT(predictions, ElementsAre(Json{{"id", "a"}, {"predicted", "zoe"}, {"label", "zoe"}},
+                                       Json{{"id", "b"}, {"predicted", "17"}, {"label", "ann"}},
+                                       Json{{"id", "d"}, {"predicted", "ann"}, {"label", "17"}}));
+  EXPECT_EQ(task->measure(ids, logits, integers({1, 1, 1}), targets, nullptr)[0].sum, 1);
+}
+
+TEST_F(SidTest, TakesTheSplitsOfAnotherName) {
+  write("mine.train.txt", "a\nb\n");
+  write("mine.dev.txt", "b\n");
+  write("mine.test.txt", "c\n");
+  EXPECT_THAT(make(R"({"type": "sid", "splits": "mine"})")->ids("train"), ElementsAre("a", "b"));
+}
+
+TEST_F(SidTest, NamesWhatIsWrong) {
+  EXPECT_EQ(error(R"({"type": "sid", "split": "mine"})"),
+            "test /part/split: unknown key, did you mean \"splits\"? \"sid\" takes splits, type");
+  EXPECT_THAT(error(R"({"type": "sid", "splits": "mine"})"), HasSubstr("mine.train"));
+  write("sid.test.txt", "b\ne\n");
+  EXPECT_THAT(error(), testing::AllOf(HasSubstr("utterances.jsonl line 5"), HasSubstr("speaker"), HasSubstr("\"e\""),
+                                      HasSubstr("task sid")));
+  write("sid.test.txt", "b\n");
+  write("sid.train.txt", "a\nb\n");
+  write("sid.dev.txt", "c\nd\n");
+  EXPECT_THAT(
+      error(),
+      HasSubstr(
+          "utterances.jsonl line 4: speaker \"17\" of \"d\" is in sid.dev but not in sid.train: it cannot be learnt"));
+  write("sid.train.txt", "a\nc\n");
+  write("sid.dev.txt", "a\n");
+  write("sid.test.txt", "a\n");
+  EXPECT_EQ(error(), folder_.string() + ": task sid needs two values of \"speaker\" at least, sid.train has one");
 }
 
 }  // namespace
