@@ -132,16 +132,6 @@ exit $code
   return finish(folder_, std::system(("bash " + (folder_ / "script").string() + " >/dev/null 2>&1").c_str()));
 }
 
-RunResult Workplace::run_and_signal(const std::string& arguments, int ranks, int signal, double seconds, int victim) const {
-  // Processes of the program in this folder, by age: under mpirun they are started in the order of their ranks.
-  const std::string find = fmt::format("pgrep -f '^{} ' | while read p; do [ \"$(readlink /proc/$p/cwd)\" = \"$(readlink -f .)\" ] && echo $p; done | sort -n | sed -n {}p",
-                                       program().string(), victim + 1);
-  const std::string script = fmt::format("cd {}\ntimeout -k 5 300 {} >stdout 2>stderr </dev/null &\nrun=$!\nsleep {}\npid=$({})\n[ -z \"$pid\" ] || kill -{} $pid\nwait $run\n",
-                                         folder_.string(), command_line(arguments, ranks), seconds, find, signal);
-  write("script", script);
-  return finish(folder_, std::system(("bash " + (folder_ / "script").string() + " 2>/dev/null").c_str()));
-}
-
 Json Workplace::read_study() const { return Json::parse(read("study.json")); }
 void Workplace::write_study(const Json& study) const { write("study.json", study.dump(1)); }
 void Workplace::write(const std::string& name, const std::string& content) const { write_file_atomically(folder_ / name, content); }

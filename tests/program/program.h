@@ -33,8 +33,6 @@ class Workplace {
   ///   streams  where its input and output go; RunResult holds what it writes to the files stdout and stderr
   RunResult run(const std::string& arguments, int ranks = 0, const std::string& before = "",
                 const std::string& streams = ">stdout 2>stderr </dev/null") const;
-  /// Starts it and sends `signal` to the program (to rank `victim` under mpirun) after `seconds`.
-  RunResult run_and_signal(const std::string& arguments, int ranks, int signal, double seconds, int victim = 0) const;
   /// Starts it, waits until the shell command `condition` succeeds, and runs `action`, to which $run is the process that was
   /// started (mpirun where ranks > 0) and `rank N` prints that of a rank. Ended after two minutes (code 137).
   RunResult run_until(const std::string& arguments, int ranks, const std::string& condition, const std::string& action) const;
