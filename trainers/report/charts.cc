@@ -15,7 +15,8 @@ constexpr double kTextWidth = 6.6;  // of a letter at 12 px, on the large side
 const StrokeStyle kGrid{"currentColor", 1, 0.15, ""};
 
 /// Okabe and Ito's colours, their yellow and black replaced by ones that show on white and on black.
-constexpr std::array<const char*, 8> kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#888888"};
+constexpr std::array<const char*, 8> kColours = {"#1a85c4", "#d55e00", "#009e73", "#cc79a7",
+                                                 "#56b4e9", "#e69f00", "#8c6bb1", "#888888"};
 constexpr std::array<const char*, 3> kDashes = {"", "7 3", "2 3"};
 
 StrokeStyle series_style(std::size_t index, double width, double opacity) {
@@ -23,7 +24,8 @@ StrokeStyle series_style(std::size_t index, double width, double opacity) {
 }
 
 double text_width(const std::string& text) {
-  const auto letters = std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+  const auto letters =
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
   return kTextWidth * static_cast<double>(letters);
 }
 
@@ -107,7 +109,7 @@ void draw_series(Svg& svg, const LineChart& chart, std::size_t index, const Axis
     return points;
   };
   const Series& series = chart.series[index];
-  for (const auto& line : series.repeats) svg.polyline(placed(line), series_style(index, 1, 0.4));
+  for (const auto& line : series.repeats) svg.polyline(placed(line), series_style(index, 1, 0.55));
   const std::vector<Point> mean = placed(series.mean);
   svg.polyline(mean, series_style(index, 2.4, 1));
   for (const Point& p : mean) {
@@ -124,8 +126,15 @@ Axis names_axis(const LineChart& chart) {
   return x;
 }
 
-constexpr std::array<std::array<double, 3>, 9> kViridis = {{{68, 1, 84}, {71, 44, 122}, {59, 81, 139}, {44, 113, 142}, {33, 144, 141},
-                                                            {39, 173, 129}, {92, 200, 99}, {170, 220, 50}, {253, 231, 37}}};
+constexpr std::array<std::array<double, 3>, 9> kViridis = {{{68, 1, 84},
+                                                            {71, 44, 122},
+                                                            {59, 81, 139},
+                                                            {44, 113, 142},
+                                                            {33, 144, 141},
+                                                            {39, 173, 129},
+                                                            {92, 200, 99},
+                                                            {170, 220, 50},
+                                                            {253, 231, 37}}};
 
 }  // namespace
 
@@ -135,7 +144,8 @@ std::string viridis(double position) {
   const double part = scaled - static_cast<double>(below);
   std::string colour = "#";
   for (std::size_t c = 0; c < 3; ++c) {
-    colour += fmt::format("{:02x}", static_cast<int>(std::lround((1 - part) * kViridis[below][c] + part * kViridis[below + 1][c])));
+    colour += fmt::format(
+        "{:02x}", static_cast<int>(std::lround((1 - part) * kViridis[below][c] + part * kViridis[below + 1][c])));
   }
   return colour;
 }
@@ -148,7 +158,8 @@ std::vector<double> round_ticks(double low, double high, int count) {
     if (factor * power >= rough * 0.999) step = factor * power;
   }
   std::vector<double> ticks;
-  const auto first = static_cast<std::int64_t>(std::floor(low / step + 1e-9)), last = static_cast<std::int64_t>(std::ceil(high / step - 1e-9));
+  const auto first = static_cast<std::int64_t>(std::floor(low / step + 1e-9)),
+             last = static_cast<std::int64_t>(std::ceil(high / step - 1e-9));
   for (std::int64_t i = first; i <= last; ++i) ticks.push_back(static_cast<double>(i) * step);
   return ticks;
 }
@@ -171,7 +182,8 @@ Svg draw_lines(const LineChart& chart) {
   double widest = 0;
   for (const Series& series : chart.series) widest = std::max(widest, text_width(series.label));
   const double legend_top = frame.bottom() + 54;
-  Svg svg(std::max(frame.right() + 24, frame.left + 36 + widest), legend_top + 20 * static_cast<double>(chart.series.size()), chart.title);
+  Svg svg(std::max(frame.right() + 24, frame.left + 36 + widest),
+          legend_top + 20 * static_cast<double>(chart.series.size()), chart.title);
   draw_axes(svg, chart, frame, x, y);
   for (std::size_t s = 0; s < chart.series.size(); ++s) {
     draw_series(svg, chart, s, x, y);
@@ -189,7 +201,8 @@ Svg draw_heat_map(const HeatMap& map) {
   }
   for (const std::string& row : map.rows) widest = std::max(widest, text_width(row));
   constexpr double kCellWidth = 46, kCellHeight = 26, kTop = 34;
-  const double left = widest + 14, width = kCellWidth * static_cast<double>(map.columns.size()), bottom = kTop + kCellHeight * static_cast<double>(map.rows.size());
+  const double left = widest + 14, width = kCellWidth * static_cast<double>(map.columns.size()),
+               bottom = kTop + kCellHeight * static_cast<double>(map.rows.size());
   Svg svg(std::max(left + width, left + 260) + 20, bottom + 92, map.title);
   svg.text({0, 18}, map.title, {"start", "currentColor", 14});
   for (std::size_t r = 0; r < map.rows.size(); ++r) {
@@ -199,14 +212,18 @@ Svg draw_heat_map(const HeatMap& map) {
       const double value = map.values[r][c], x = left + kCellWidth * static_cast<double>(c);
       if (!std::isfinite(value)) continue;
       const double position = highest > 0 ? value / highest : 0;
-      svg.rectangle({x, y}, kCellWidth - 1, kCellHeight - 1, viridis(position), fmt::format("{}, {}: {:.4f}", map.rows[r], map.columns[c], value));
-      svg.text({x + kCellWidth / 2, y + kCellHeight / 2 + 4}, fmt::format("{:.2f}", value), {"middle", position > 0.6 ? "#000000" : "#ffffff", 11});
+      svg.rectangle({x, y}, kCellWidth - 1, kCellHeight - 1, viridis(position),
+                    fmt::format("{}, {}: {:.4f}", map.rows[r], map.columns[c], value));
+      svg.text({x + kCellWidth / 2, y + kCellHeight / 2 + 4}, fmt::format("{:.2f}", value),
+               {"middle", position > 0.6 ? "#000000" : "#ffffff", 11});
     }
   }
-  for (std::size_t c = 0; c < map.columns.size(); ++c) svg.text({left + kCellWidth * (static_cast<double>(c) + 0.5), bottom + 16}, map.columns[c], {"middle"});
+  for (std::size_t c = 0; c < map.columns.size(); ++c)
+    svg.text({left + kCellWidth * (static_cast<double>(c) + 0.5), bottom + 16}, map.columns[c], {"middle"});
   svg.text({left + width / 2, bottom + 34}, map.x_label, {"middle"});
   constexpr int kSteps = 60;
-  for (int i = 0; i < kSteps; ++i) svg.rectangle({left + 3.0 * i, bottom + 50}, 3.3, 12, viridis(static_cast<double>(i) / (kSteps - 1)));
+  for (int i = 0; i < kSteps; ++i)
+    svg.rectangle({left + 3.0 * i, bottom + 50}, 3.3, 12, viridis(static_cast<double>(i) / (kSteps - 1)));
   svg.text({left, bottom + 78}, "0", {"middle"});
   svg.text({left + 3.0 * kSteps, bottom + 78}, fmt::format("{:.2f}", highest), {"middle"});
   svg.text({left + 3.0 * kSteps + 10, bottom + 60}, map.value_label, {});

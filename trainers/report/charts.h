@@ -7,8 +7,8 @@
 
 namespace strata {
 
-/// One line of the legend: repeats of a measurement, drawn thin, and their mean, drawn thick. Points that are not finite are
-/// left out.
+/// One line of the legend: repeats of a measurement, drawn thin, and their mean, drawn thick. Points that are not
+/// finite are left out.
 struct Series {
   std::string label;
   std::vector<std::vector<Point>> repeats;
@@ -20,8 +20,8 @@ struct LineChart {
   std::string x_label, y_label;
   std::vector<Series> series;
   bool log_y = false;
-  bool markers = false;                  // a dot at each point of the mean
-  std::vector<std::string> x_names;      // names of x = 0, 1, ..: ticks are there and nowhere else; empty: numbers
+  bool markers = false;              // a dot at each point of the mean
+  std::vector<std::string> x_names;  // names of x = 0, 1, ..: ticks are there and nowhere else; empty: numbers
 };
 
 /// Colours of Okabe and Ito, told apart by colour-blind readers; from the ninth series on with dashes.

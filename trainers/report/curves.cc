@@ -64,7 +64,8 @@ Curve read_curve(const TrialResult& trial, const std::map<std::string, Json>& ru
   Curve curve;
   const auto state = running.find(trial.id);
   if (state == running.end()) return curve;
-  for (const Json& evaluation : state->second.value("history", Json::array())) add_evaluation(evaluation, trial.metric.name, curve);
+  for (const Json& evaluation : state->second.value("history", Json::array()))
+    add_evaluation(evaluation, trial.metric.name, curve);
   return curve;
 }
 
@@ -78,7 +79,8 @@ void read_curves(ResultTable& table) {
         if (!running.contains(trial->output)) running[trial->output] = running_states(trial->output);
         cell.curves.push_back(read_curve(*trial, running.at(trial->output)));
       }
-      cell.still_improving = cell.seeds > 0 && still_improving(mean_curve(cell.curves).dev, table.columns[c].metric.higher_is_better);
+      cell.still_improving =
+          cell.seeds > 0 && still_improving(mean_curve(cell.curves).dev, table.columns[c].metric.higher_is_better);
     }
   }
 }
@@ -114,7 +116,9 @@ bool still_improving(const std::vector<double>& values, bool higher_is_better) {
   if (gains.size() < 2) return false;
   if (std::all_of(gains.begin(), gains.end() - 1, [&](double v) { return v < gains.back(); })) return true;
   const std::size_t quarter = gains.size() / 4;
-  if (quarter < 2 || !std::all_of(gains.end() - static_cast<std::ptrdiff_t>(2 * quarter), gains.end(), [](double v) { return std::isfinite(v); })) return false;
+  if (quarter < 2 || !std::all_of(gains.end() - static_cast<std::ptrdiff_t>(2 * quarter), gains.end(),
+                                  [](double v) { return std::isfinite(v); }))
+    return false;
   const std::vector<double> half = tail(gains, 0, 2 * quarter);
   std::vector<double> differences;
   for (std::size_t i = 1; i < half.size(); ++i) differences.push_back(half[i] - half[i - 1]);

@@ -38,7 +38,8 @@ struct WeightsRow {
   std::vector<std::string> layers;  // their names; empty if not known
 };
 
-/// The layers that "interface.<i>.layer_weights" weighs. Fusions weigh layers of several upstreams: no one list names them.
+/// The layers that "interface.<i>.layer_weights" weighs. Fusions weigh layers of several upstreams: no one list names
+/// them.
 std::vector<std::string> weighed_layers(const TrialResult& trial, const std::string& parameter) {
   const std::size_t dot = parameter.find('.');
   if (!parameter.starts_with("interface.")) return {};
@@ -59,7 +60,8 @@ std::vector<WeightsRow> weights_of(const TableCell& cell, const std::string& nam
       row.weights.resize(values.size(), 0.0);
       row.layers = weighed_layers(*trial, parameter);
       counts[parameter] += 1;
-      for (std::size_t i = 0; i < row.weights.size() && i < values.size(); ++i) row.weights[i] += number_or_nan(values[i]);
+      for (std::size_t i = 0; i < row.weights.size() && i < values.size(); ++i)
+        row.weights[i] += number_or_nan(values[i]);
     }
   }
   std::vector<WeightsRow> all;
@@ -79,7 +81,8 @@ std::vector<std::string> column_names(const std::vector<WeightsRow>& rows) {
   for (const WeightsRow& row : rows) {
     if (row.layers.size() != row.weights.size()) return numbered(columns);
     const std::size_t shared = std::min(names.size(), row.layers.size());
-    if (!std::equal(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shared), row.layers.begin())) return numbered(columns);
+    if (!std::equal(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shared), row.layers.begin()))
+      return numbered(columns);
     if (row.layers.size() > names.size()) names = row.layers;
   }
   return names;
@@ -88,7 +91,9 @@ std::vector<std::string> column_names(const std::vector<WeightsRow>& rows) {
 void add_layer_weights(const ResultTable& table, std::size_t column, std::vector<Figure>& figures) {
   std::vector<WeightsRow> rows;
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
-    for (WeightsRow& row : weights_of(table.cells[r][column], table.rows[r].name())) rows.push_back(std::move(row));
+    for (WeightsRow& row : weights_of(table.cells[r][column], table.rows[r].name())) {
+      if (row.weights.size() > 1) rows.push_back(std::move(row));  // the one layer of an analysis always weighs 1
+    }
   }
   if (rows.empty()) return;
   const std::string& task = table.columns[column].task;
@@ -98,12 +103,14 @@ void add_layer_weights(const ResultTable& table, std::size_t column, std::vector
     map.values.push_back(row.weights);
   }
   figures.push_back({"layer_weights_" + file_name(task), "Layer weights",
-                     "Softmax of the learned weights at the best step; mean over seeds at the best learning rate.", draw_heat_map(map)});
+                     "Softmax of the learned weights at the best step; mean over seeds at the best learning rate.",
+                     draw_heat_map(map)});
 }
 
 // --- metric by layer
 
-/// How many layers the cell's upstream has: as recorded, else as many as a weighted sum of the same upstream weighs; 0: unknown.
+/// How many layers the cell's upstream has: as recorded, else as many as a weighted sum of the same upstream weighs; 0:
+/// unknown.
 std::size_t count_layers(const ResultTable& table, std::size_t row, std::size_t column) {
   const TrialResult& trial = *table.cells[row][column].shown.front();
   if (!trial.layers.empty() && !trial.layers.front().empty()) return trial.layers.front().size();
@@ -146,7 +153,9 @@ void add_metric_by_layer(const ResultTable& table, std::size_t column, std::vect
     const double x = layer < 0 ? layer + layers : layer;
     found->mean.push_back({x, cell.mean * metric.scale()});
     // The spread over seeds as a short upright line.
-    if (cell.seeds > 1) found->repeats.push_back({{x, (cell.mean - cell.spread) * metric.scale()}, {x, (cell.mean + cell.spread) * metric.scale()}});
+    if (cell.seeds > 1)
+      found->repeats.push_back(
+          {{x, (cell.mean - cell.spread) * metric.scale()}, {x, (cell.mean + cell.spread) * metric.scale()}});
     most_layers = std::max(most_layers, static_cast<std::size_t>(std::max(layers, x + 1)));
     const std::vector<std::string> mine = trial.layers.empty() ? std::vector<std::string>() : trial.layers.front();
     same_names = same_names && (names.empty() || names == mine);
@@ -154,18 +163,28 @@ void add_metric_by_layer(const ResultTable& table, std::size_t column, std::vect
   }
   const bool any = std::any_of(series.begin(), series.end(), [](const Series& s) { return s.mean.size() > 1; });
   if (!any) return;
-  for (Series& s : series) std::sort(s.mean.begin(), s.mean.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
+  for (Series& s : series)
+    std::sort(s.mean.begin(), s.mean.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
   if (!same_names || names.size() != most_layers) names = numbered(most_layers);
-  LineChart chart{fmt::format("{}: test {} by layer", task, metric.title()), "layer", metric.title(), std::move(series), false, true, names};
+  LineChart chart{fmt::format("{}: test {} by layer", task, metric.title()),
+                  "layer",
+                  metric.title(),
+                  std::move(series),
+                  false,
+                  true,
+                  names};
   figures.push_back({"metric_by_layer_" + file_name(task), "Metric by layer",
-                     "Trials on one layer (single_layer) at their best learning rate; upright lines: mean ± standard deviation over seeds.", draw_lines(chart)});
+                     "Trials on one layer (single_layer) at their best learning rate; upright lines: mean ± standard "
+                     "deviation over seeds.",
+                     draw_lines(chart)});
 }
 
 // --- learning curves
 
 std::vector<Point> points(const Curve& curve, bool dev, double scale) {
   std::vector<Point> line;
-  for (std::size_t i = 0; i < curve.steps.size(); ++i) line.push_back({curve.steps[i], scale * (dev ? curve.dev[i] : curve.train_loss[i])});
+  for (std::size_t i = 0; i < curve.steps.size(); ++i)
+    line.push_back({curve.steps[i], scale * (dev ? curve.dev[i] : curve.train_loss[i])});
   return line;
 }
 
@@ -176,7 +195,8 @@ std::vector<std::size_t> rows_with_curves(const ResultTable& table, std::size_t 
     const Curve mean = mean_curve(table.cells[r][column].curves);
     if (mean.steps.empty()) continue;
     double best = -std::numeric_limits<double>::infinity();
-    for (const double v : mean.dev) best = std::max(best, std::isnan(v) ? best : table.columns[column].metric.higher_is_better ? v : -v);
+    for (const double v : mean.dev)
+      best = std::max(best, std::isnan(v) ? best : table.columns[column].metric.higher_is_better ? v : -v);
     ranked.emplace_back(-best, r);
   }
   std::sort(ranked.begin(), ranked.end());
@@ -211,7 +231,13 @@ void add_learning_curves(const ResultTable& table, std::size_t column, std::vect
   if (with_curves > rows.size()) caption += fmt::format(" The best {} of {} rows.", rows.size(), with_curves);
   for (const bool dev : {true, false}) {
     const double scale = dev ? metric.scale() : 1.0;
-    LineChart chart{fmt::format("{}: {} by step", task, dev ? "dev " + metric.title() : "train loss"), "step", dev ? "dev " + metric.title() : "train loss", {}, false, false, {}};
+    LineChart chart{fmt::format("{}: {} by step", task, dev ? "dev " + metric.title() : "train loss"),
+                    "step",
+                    dev ? "dev " + metric.title() : "train loss",
+                    {},
+                    false,
+                    false,
+                    {}};
     for (const std::size_t r : rows) {
       const TableCell& cell = table.cells[r][column];
       Series series{table.rows[r].name(), {}, points(mean_curve(cell.curves), dev, scale)};
@@ -222,7 +248,8 @@ void add_learning_curves(const ResultTable& table, std::size_t column, std::vect
       chart.series.push_back(std::move(series));
     }
     chart.log_y = !dev && spans_decades(chart.series);
-    figures.push_back({fmt::format("learning_curves_{}_{}", file_name(task), dev ? "dev" : "train"), "Learning curves", caption, draw_lines(chart)});
+    figures.push_back({fmt::format("learning_curves_{}_{}", file_name(task), dev ? "dev" : "train"), "Learning curves",
+                       caption, draw_lines(chart)});
   }
 }
 

@@ -53,7 +53,8 @@ std::string markdown_report(const StudyResults& results, const ResultTable& tabl
     for (std::size_t c = 0; c < table.columns.size(); ++c) {
       const TableCell& cell = table.cells[r][c];
       const std::string value = value_text(cell, table.columns[c].metric);
-      text += fmt::format(" {}{} |", cell.best ? "**" + value + "**" : value, cell.seeds == 0 ? "" : " (" + detail_text(cell) + ")");
+      text += fmt::format(" {}{} |", cell.best ? "**" + value + "**" : value,
+                          cell.seeds == 0 ? "" : " (" + detail_text(cell) + ")");
     }
     text += "\n";
   }
@@ -65,14 +66,17 @@ std::string markdown_report(const StudyResults& results, const ResultTable& tabl
 }
 
 std::string table_csv(const ResultTable& table) {
-  std::string csv = "upstream,interface,task,metric,mean,spread,seeds,learning_rate,edge,still_improving,trials,unfinished\n";
+  std::string csv =
+      "upstream,interface,task,metric,mean,spread,seeds,learning_rate,edge,still_improving,trials,unfinished\n";
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     for (std::size_t c = 0; c < table.columns.size(); ++c) {
       const TableCell& cell = table.cells[r][c];
       if (cell.trials == 0) continue;
-      csv += fmt::format("{},{},{},{}", csv_field(table.rows[r].upstream), csv_field(table.rows[r].interface), csv_field(table.columns[c].task), table.columns[c].metric.name);
+      csv += fmt::format("{},{},{},{}", csv_field(table.rows[r].upstream), csv_field(table.rows[r].interface),
+                         csv_field(table.columns[c].task), table.columns[c].metric.name);
       if (cell.seeds > 0) {
-        csv += fmt::format(",{},{},{},{},{},{}", cell.mean, cell.spread, cell.seeds, cell.learning_rate, cell.edge, cell.still_improving);
+        csv += fmt::format(",{},{},{},{},{},{}", cell.mean, cell.spread, cell.seeds, cell.learning_rate, cell.edge,
+                           cell.still_improving);
       } else {
         csv += ",,,0,,,";
       }
@@ -83,9 +87,12 @@ std::string table_csv(const ResultTable& table) {
 }
 
 std::string table_latex(const ResultTable& table) {
-  std::string tex = "% needs \\usepackage{booktabs}\n\\begin{tabular}{ll" + std::string(table.columns.size(), 'r') + "}\n\\toprule\nupstream & interface";
+  std::string tex = "% needs \\usepackage{booktabs}\n\\begin{tabular}{ll" + std::string(table.columns.size(), 'r') +
+                    "}\n\\toprule\nupstream & interface";
   for (const TableColumn& column : table.columns) {
-    tex += fmt::format(" & {} {}{} ${}$", latex_text(column.task), latex_text(column.metric.name), column.metric.percent ? " \\%" : "", column.metric.higher_is_better ? "\\uparrow" : "\\downarrow");
+    tex +=
+        fmt::format(" & {} {}{} ${}$", latex_text(column.task), latex_text(column.metric.name),
+                    column.metric.percent ? " \\%" : "", column.metric.higher_is_better ? "\\uparrow" : "\\downarrow");
   }
   tex += " \\\\\n\\midrule\n";
   for (std::size_t r = 0; r < table.rows.size(); ++r) {

@@ -38,22 +38,27 @@ std::string html_cell(const TableCell& cell, const ResultMetric& metric) {
   if (cell.seeds == 0) return "<td class=\"number\">–</td>";
   const std::string value = escape_markup(value_text(cell, metric));
   std::string marks;
-  if (!cell.edge.empty()) marks += fmt::format(" <span class=\"mark\" title=\"the {} learning rate of its grid\">!</span>", cell.edge);
+  if (!cell.edge.empty())
+    marks += fmt::format(" <span class=\"mark\" title=\"the {} learning rate of its grid\">!</span>", cell.edge);
   if (cell.still_improving) marks += " <span class=\"mark\" title=\"dev still improves at the last step\">↗</span>";
-  return fmt::format("<td class=\"number\">{}{}<small>lr {:g}, {} seed{}</small></td>", cell.best ? "<strong>" + value + "</strong>" : value, marks, cell.learning_rate,
-                     cell.seeds, cell.seeds == 1 ? "" : "s");
+  return fmt::format("<td class=\"number\">{}{}<small>lr {:g}, {} seed{}</small></td>",
+                     cell.best ? "<strong>" + value + "</strong>" : value, marks, cell.learning_rate, cell.seeds,
+                     cell.seeds == 1 ? "" : "s");
 }
 
 std::string html_table(const ResultTable& table) {
   std::string html = "<div class=\"scroll\"><table>\n<thead><tr><th>upstream</th><th>interface</th>";
   for (const TableColumn& column : table.columns) {
-    html += fmt::format("<th class=\"number\">{}<br />{}</th>", escape_markup(column.task), escape_markup(column.metric.title()));
+    html += fmt::format("<th class=\"number\">{}<br />{}</th>", escape_markup(column.task),
+                        escape_markup(column.metric.title()));
   }
   html += "</tr></thead>\n<tbody>\n";
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     const bool same = r > 0 && table.rows[r].upstream == table.rows[r - 1].upstream;
-    html += fmt::format("<tr><th>{}</th><td>{}</td>", same ? "" : escape_markup(table.rows[r].upstream), escape_markup(table.rows[r].interface));
-    for (std::size_t c = 0; c < table.columns.size(); ++c) html += html_cell(table.cells[r][c], table.columns[c].metric);
+    html += fmt::format("<tr><th>{}</th><td>{}</td>", same ? "" : escape_markup(table.rows[r].upstream),
+                        escape_markup(table.rows[r].interface));
+    for (std::size_t c = 0; c < table.columns.size(); ++c)
+      html += html_cell(table.cells[r][c], table.columns[c].metric);
     html += "</tr>\n";
   }
   return html + "</tbody></table></div>\n";
@@ -63,7 +68,9 @@ std::string html_figures(const std::vector<Figure>& figures) {
   std::string html, section;
   for (const Figure& figure : figures) {
     if (figure.section != section) {
-      html += fmt::format("{}<h2>{}</h2>\n<p class=\"soft\">{}</p>\n<div class=\"figures\">\n", section.empty() ? "" : "</div>\n", escape_markup(figure.section), escape_markup(figure.caption));
+      html +=
+          fmt::format("{}<h2>{}</h2>\n<p class=\"soft\">{}</p>\n<div class=\"figures\">\n",
+                      section.empty() ? "" : "</div>\n", escape_markup(figure.section), escape_markup(figure.caption));
       section = figure.section;
     }
     html += fmt::format("<figure>\n{}</figure>\n", figure.svg.element());
@@ -75,10 +82,12 @@ std::string html_figures(const std::vector<Figure>& figures) {
 
 std::string html_report(const StudyResults& results, const ResultTable& table, const std::vector<Figure>& figures) {
   std::string html = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n"
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n<meta name=\"viewport\" "
+      "content=\"width=device-width, initial-scale=1\" />\n"
       "<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<h1>{}</h1>\n<p>{}</p>\n",
       escape_markup(results.name), kStyle, escape_markup(results.name), escape_markup(progress_text(results)));
-  html += "<h2>Results</h2>\n" + html_table(table) + fmt::format("<p class=\"soft\">{}</p>\n", escape_markup(kTableNote));
+  html +=
+      "<h2>Results</h2>\n" + html_table(table) + fmt::format("<p class=\"soft\">{}</p>\n", escape_markup(kTableNote));
   const std::vector<std::string> warnings = table_warnings(results, table);
   if (!warnings.empty()) {
     html += "<ul class=\"warnings\">\n";
@@ -88,9 +97,11 @@ std::string html_report(const StudyResults& results, const ResultTable& table, c
   html += html_figures(figures);
   std::string origin;
   for (const auto& [key, value] : results.provenance.items()) {
-    origin += fmt::format("{}{} {}", origin.empty() ? "" : " · ", key, value.is_string() ? value.get<std::string>() : value.dump());
+    origin += fmt::format("{}{} {}", origin.empty() ? "" : " · ", key,
+                          value.is_string() ? value.get<std::string>() : value.dump());
   }
-  if (!origin.empty()) html += fmt::format("<h2>Where it comes from</h2>\n<p class=\"soft\">{}</p>\n", escape_markup(origin));
+  if (!origin.empty())
+    html += fmt::format("<h2>Where it comes from</h2>\n<p class=\"soft\">{}</p>\n", escape_markup(origin));
   return html + "</body>\n</html>\n";
 }
 

@@ -96,7 +96,8 @@ std::vector<std::string> study_labels(const std::vector<StudyResults>& parts) {
   std::map<std::string, int> uses;
   for (const StudyResults& part : parts) uses[part.name] += 1;
   std::vector<std::string> labels;
-  for (const StudyResults& part : parts) labels.push_back(uses[part.name] == 1 ? part.name : part.outputs.front().string());
+  for (const StudyResults& part : parts)
+    labels.push_back(uses[part.name] == 1 ? part.name : part.outputs.front().string());
   return labels;
 }
 
@@ -125,13 +126,19 @@ void tell_names_apart(std::vector<StudyResults>& parts) {
 
 }  // namespace
 
-std::string ResultMetric::title() const { return fmt::format("{}{} {}", name, percent ? " %" : "", higher_is_better ? "↑" : "↓"); }
+std::string ResultMetric::title() const {
+  return fmt::format("{}{} {}", name, percent ? " %" : "", higher_is_better ? "↑" : "↓");
+}
 
-std::string TrialResult::upstreams() const { return fmt::format("{}", fmt::join(names.at("upstreams").get<std::vector<std::string>>(), "+")); }
+std::string TrialResult::upstreams() const {
+  return fmt::format("{}", fmt::join(names.at("upstreams").get<std::vector<std::string>>(), "+"));
+}
 
 StudyResults load_results(const fs::path& output) {
   const fs::path path = output / "study.json";
-  if (!fs::exists(path)) throw ConfigError(fmt::format("{}: there is no study.json here: this is no output of `strata sweep`", output.string()));
+  if (!fs::exists(path))
+    throw ConfigError(
+        fmt::format("{}: there is no study.json here: this is no output of `strata sweep`", output.string()));
   const StudyState state = replay_state(output);
   StudyResults results;
   try {
@@ -140,7 +147,8 @@ StudyResults load_results(const fs::path& output) {
     results.name = record.at("name");
     results.provenance = record.value("provenance", Json::object());
     for (const Json& trial : record.at("trials")) results.trials.push_back(read_trial(trial, record, state, output));
-    for (const Json& n : record.at("not_applicable")) results.not_applicable.emplace_back(n.at("combination"), n.at("reason"));
+    for (const Json& n : record.at("not_applicable"))
+      results.not_applicable.emplace_back(n.at("combination"), n.at("reason"));
   } catch (const Json::exception& e) {
     throw DataError(fmt::format("{}: not a valid record of a study: {}", path.string(), e.what()));
   }
@@ -175,7 +183,9 @@ StudyResults merge_results(std::vector<StudyResults> parts) {
   return all;
 }
 
-double number_or_nan(const Json& value) { return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>(); }
+double number_or_nan(const Json& value) {
+  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+}
 
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;

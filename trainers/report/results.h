@@ -26,8 +26,8 @@ struct TrialResult {
   std::string status;  // "done", "failed", "running", "waiting"
   Json config;
   Json names;
-  Json done;           // the trial_done event: best, test, parameters, seconds; null if it is not done
-  std::string reason;  // of a failure
+  Json done;                     // the trial_done event: best, test, parameters, seconds; null if it is not done
+  std::string reason;            // of a failure
   std::filesystem::path output;  // the study's, where trials/<id> lies
   ResultMetric metric;
   /// Per upstream, the names of the layers that its interface sees; empty where the record does not say.
@@ -50,8 +50,9 @@ struct StudyResults {
 /// Throws ConfigError if there is no study.json, DataError if a record is broken.
 StudyResults load_results(const std::filesystem::path& output);
 
-/// All trials of several outputs. A trial that several have is taken once, from one that has finished it if there is one.
-/// Where one name means different tasks or upstreams, the study's name (of studies of one name, the output) is put before it.
+/// All trials of several outputs. A trial that several have is taken once, from one that has finished it if there is
+/// one. Where one name means different tasks or upstreams, the study's name (of studies of one name, the output) is put
+/// before it.
 StudyResults merge_results(std::vector<StudyResults> parts);
 
 /// The value of a metric; JSON has no NaN, it is written as null.

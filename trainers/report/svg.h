@@ -27,8 +27,9 @@ struct TextStyle {
   double rotation = 0;  // degrees, about its own place
 };
 
-/// An SVG drawing, built element by element, the later over the earlier. Lengths are pixels, y grows downwards. What is drawn
-/// in `currentColor` follows the colour of the text around it, so that a figure can be read on light and dark pages.
+/// An SVG drawing, built element by element, the later over the earlier. Lengths are pixels, y grows downwards. What is
+/// drawn in `currentColor` follows the colour of the text around it, so that a figure can be read on light and dark
+/// pages.
 class Svg {
  public:
   /// `title` is what screen readers say.

@@ -25,12 +25,6 @@ std::string options_text(const Json& part) {
   return shown.empty() ? type : fmt::format("{} ({})", type, fmt::join(shown, ", "));
 }
 
-TableRow plain_row(const TrialResult& trial) {
-  std::string interface = options_text(trial.config.at("interface"));
-  if (trial.config.at("fusion").at("type") != "none") interface += " | " + options_text(trial.config.at("fusion"));
-  return {trial.upstreams(), interface};
-}
-
 /// Everything that sets trials apart within a cell besides learning rate and seed: two of them are two rows.
 Json setting(const TrialResult& trial) {
   Json rest = trial.config;
@@ -43,7 +37,8 @@ Json setting(const TrialResult& trial) {
 std::string difference_text(const Json& mine, const std::set<Json>& variants) {
   std::vector<std::string> different;
   for (const auto& [pointer, value] : mine.items()) {
-    const bool same = std::all_of(variants.begin(), variants.end(), [&](const Json& v) { return v.contains(pointer) && v.at(pointer) == value; });
+    const bool same = std::all_of(variants.begin(), variants.end(),
+                                  [&](const Json& v) { return v.contains(pointer) && v.at(pointer) == value; });
     std::string key = pointer.substr(1);
     std::replace(key.begin(), key.end(), '/', '.');
     if (!same) different.push_back(key + "=" + text_of(value));
@@ -58,8 +53,6 @@ double rank(double mean, bool higher_is_better) {
   if (std::isnan(mean)) return -std::numeric_limits<double>::infinity();
   return higher_is_better ? mean : -mean;
 }
-
-double learning_rate(const TrialResult& trial) { return trial.config.at("optimizer").value("learning_rate", 0.0); }
 
 TableCell make_cell(const Group& trials) {
   TableCell cell;
@@ -79,11 +72,14 @@ TableCell make_cell(const Group& trials) {
   const ResultMetric& metric = trials.front()->metric;
   const auto values = [&](const Group& group, bool test) {
     std::vector<double> all;
-    for (const TrialResult* t : group) all.push_back(number_or_nan(test ? t->done.at("test").at(metric.name) : t->done.at("best").at("dev").at(metric.name)));
+    for (const TrialResult* t : group)
+      all.push_back(
+          number_or_nan(test ? t->done.at("test").at(metric.name) : t->done.at("best").at("dev").at(metric.name)));
     return all;
   };
   const auto best = std::max_element(done.begin(), done.end(), [&](const auto& a, const auto& b) {
-    return rank(mean_of(values(a.second, false)), metric.higher_is_better) < rank(mean_of(values(b.second, false)), metric.higher_is_better);
+    return rank(mean_of(values(a.second, false)), metric.higher_is_better) <
+           rank(mean_of(values(b.second, false)), metric.higher_is_better);
   });
   const std::vector<double> test = values(best->second, true);
   cell.learning_rate = best->first;
@@ -123,6 +119,14 @@ std::size_t place_of(std::vector<Item>& items, const Item& item, Same same) {
 
 }  // namespace
 
+TableRow plain_row(const TrialResult& trial) {
+  std::string interface = options_text(trial.config.at("interface"));
+  if (trial.config.at("fusion").at("type") != "none") interface += " | " + options_text(trial.config.at("fusion"));
+  return {trial.upstreams(), interface};
+}
+
+double learning_rate(const TrialResult& trial) { return trial.config.at("optimizer").value("learning_rate", 0.0); }
+
 double mean_of(const std::vector<double>& values) {
   double sum = 0;
   for (const double v : values) sum += v;
@@ -140,14 +144,16 @@ double spread_of(const std::vector<double>& values) {
 ResultTable make_table(const StudyResults& results) {
   ResultTable table;
   std::map<std::pair<std::string, std::string>, std::set<Json>> settings;  // by row name and task
-  for (const TrialResult& trial : results.trials) settings[{plain_row(trial).name(), trial.task()}].insert(setting(trial));
+  for (const TrialResult& trial : results.trials)
+    settings[{plain_row(trial).name(), trial.task()}].insert(setting(trial));
   std::map<std::pair<std::size_t, std::size_t>, Group> groups;
   for (const TrialResult& trial : results.trials) {
     TableRow row = plain_row(trial);
     const auto& variants = settings.at({row.name(), trial.task()});
     if (variants.size() > 1) row.interface += " | " + difference_text(setting(trial), variants);
     const std::size_t r = place_of(table.rows, row, [&](const TableRow& other) { return other.name() == row.name(); });
-    const std::size_t c = place_of(table.columns, {trial.task(), trial.metric}, [&](const TableColumn& other) { return other.task == trial.task(); });
+    const std::size_t c = place_of(table.columns, {trial.task(), trial.metric},
+                                   [&](const TableColumn& other) { return other.task == trial.task(); });
     // Older records tell a task's metric only where a trial is done.
     if (!trial.done.is_null()) table.columns[c].metric = trial.metric;
     groups[{r, c}].push_back(&trial);
@@ -174,16 +180,22 @@ std::vector<std::string> table_warnings(const StudyResults& results, const Resul
       const TableCell& cell = table.cells[r][c];
       const std::string place = fmt::format("{}, {}", table.rows[r].name(), table.columns[c].task);
       if (!cell.edge.empty()) {
-        warnings.push_back(fmt::format("{}: the best learning rate, {:g}, is the {} of its grid: try {} ones", place, cell.learning_rate, cell.edge, cell.edge == "lowest" ? "lower" : "higher"));
+        warnings.push_back(fmt::format("{}: the best learning rate, {:g}, is the {} of its grid: try {} ones", place,
+                                       cell.learning_rate, cell.edge, cell.edge == "lowest" ? "lower" : "higher"));
       }
-      if (cell.still_improving) warnings.push_back(fmt::format("{}: dev {} still improves at the last step: train longer", place, table.columns[c].metric.name));
-      if (cell.seeds > 0 && cell.unfinished > 0) warnings.push_back(fmt::format("{}: {} of {} trials are not done, so the number may change", place, cell.unfinished, cell.trials));
+      if (cell.still_improving)
+        warnings.push_back(fmt::format("{}: dev {} still improves at the last step: train longer", place,
+                                       table.columns[c].metric.name));
+      if (cell.seeds > 0 && cell.unfinished > 0)
+        warnings.push_back(fmt::format("{}: {} of {} trials are not done, so the number may change", place,
+                                       cell.unfinished, cell.trials));
     }
   }
   for (const TrialResult& trial : results.trials) {
     if (trial.status == "failed") warnings.push_back(fmt::format("trial {} failed: {}", trial.id, trial.reason));
   }
-  for (const auto& [combination, reason] : results.not_applicable) warnings.push_back(fmt::format("not applicable: {}: {}", combination, reason));
+  for (const auto& [combination, reason] : results.not_applicable)
+    warnings.push_back(fmt::format("not applicable: {}: {}", combination, reason));
   return warnings;
 }
 

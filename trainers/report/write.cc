@@ -13,7 +13,8 @@ ReportTexts write_report(const StudyResults& results, const fs::path& folder) {
   ResultTable table = make_table(results);
   read_curves(table);
   const std::vector<Figure> figures = make_figures(table);
-  const ReportTexts texts{markdown_report(results, table), table_csv(table), table_latex(table), html_report(results, table, figures)};
+  const ReportTexts texts{markdown_report(results, table), table_csv(table), table_latex(table),
+                          html_report(results, table, figures)};
   write_file_atomically(folder / "report.md", texts.markdown);
   write_file_atomically(folder / "report.html", texts.html);
   write_file_atomically(folder / "table.csv", texts.csv);

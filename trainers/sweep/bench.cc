@@ -53,7 +53,8 @@ void Bench::open_tasks() {
     resolved["hashes"] = split_hashes(corpus, resolved["splits"]);
     resolved["effects"] = resolve_effects(corpus_entry.effects, file, "/corpora/" + entry.corpus + "/effects");
     const Json head = entry.head.is_null() ? tasks_[name]->default_head() : entry.head;
-    facts_.tasks[name] = {resolved, entry.corpus, HeadRegistry::resolve(FieldReader(head, file, "/tasks/" + name + "/head")), tasks_[name]->classes(), metrics_json(*tasks_[name])};
+    facts_.tasks[name] = {resolved, entry.corpus, HeadRegistry::resolve(FieldReader(head, file, "/tasks/" + name + "/head")), tasks_[name]->classes()};
+    facts_.tasks[name].metrics = metrics_json(*tasks_[name]);
   }
 }
 
