@@ -47,7 +47,9 @@ std::string version_text();
 /// Each adds its subcommand to `app` and sets `session.run` when it is the one parsed.
 void add_extract(CLI::App& app, Session& session);
 void add_sweep(CLI::App& app, Session& session);
+void add_status(CLI::App& app, Session& session);
 void add_report(CLI::App& app, Session& session);
+void add_predict(CLI::App& app, Session& session);
 void add_prepare(CLI::App& app, Session& session);
 void add_encode(CLI::App& app, Session& session);
 void add_inspect(CLI::App& app, Session& session);

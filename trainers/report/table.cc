@@ -1,154 +1,212 @@
 #include "trainers/report/table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <map>
 #include <set>
 
 namespace strata {
 namespace {
 
-/// Error rates fall, accuracies rise; the record says only the metric's name.
-bool higher_is_better(const std::string& metric) { return metric == "accuracy"; }
+std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
-/// The metric that chose the checkpoint: the one that dev has besides loss and count, first by the task's order of preference.
-std::string main_metric(const Json& dev) {
-  for (const char* name : {"accuracy", "cer", "wer", "per"}) {
-    if (dev.contains(name)) return name;
-  }
-  return "loss";
-}
-
+/// "hconv (kernel_size=5, stride=3)": options that are off or empty are not shown.
 std::string options_text(const Json& part) {
-  std::string text;
+  std::vector<std::string> shown;
   for (const auto& [key, value] : part.items()) {
-    const bool shown = key != "type" && !(value.is_boolean() && !value.get<bool>()) && !(value.is_array() && value.empty()) &&
-                       !(value.is_string() && value.get<std::string>().empty());
-    if (shown) text += fmt::format("{}{}={}", text.empty() ? " (" : ", ", key, value.is_string() ? value.get<std::string>() : value.dump());
+    if (key == "type" || value == false || value == "" || (value.is_array() && value.empty())) continue;
+    shown.push_back(key + "=" + text_of(value));
   }
-  return part.at("type").get<std::string>() + (text.empty() ? "" : text + ")");
-}
-
-std::string row_name(const TrialResult& trial) {
-  std::string row = trial.upstreams() + " | " + options_text(trial.config.at("interface"));
-  if (trial.config.at("fusion").at("type") != "none") row += " | " + options_text(trial.config.at("fusion"));
-  return row;
+  const std::string type = part.at("type");
+  return shown.empty() ? type : fmt::format("{} ({})", type, fmt::join(shown, ", "));
 }
 
 /// Everything that sets trials apart within a cell besides learning rate and seed: two of them are two rows.
-std::string setting(const TrialResult& trial) {
+Json setting(const TrialResult& trial) {
   Json rest = trial.config;
   rest["optimizer"].erase("learning_rate");
   for (const char* key : {"seed", "task", "upstreams", "interface", "fusion", "semantics"}) rest.erase(key);
-  return rest.dump();
+  return rest.flatten();
 }
 
-double mean(const std::vector<double>& values) {
+/// "steps=2000, optimizer.type=sgd": what of a setting is not the same in all `variants`.
+std::string difference_text(const Json& mine, const std::set<Json>& variants) {
+  std::vector<std::string> different;
+  for (const auto& [pointer, value] : mine.items()) {
+    const bool same = std::all_of(variants.begin(), variants.end(),
+                                  [&](const Json& v) { return v.contains(pointer) && v.at(pointer) == value; });
+    std::string key = pointer.substr(1);
+    std::replace(key.begin(), key.end(), '/', '.');
+    if (!same) different.push_back(key + "=" + text_of(value));
+  }
+  return fmt::format("{}", fmt::join(different, ", "));
+}
+
+using Group = std::vector<const TrialResult*>;
+
+/// A mean over seeds that is not a number is worse than any.
+double rank(double mean, bool higher_is_better) {
+  if (std::isnan(mean)) return -std::numeric_limits<double>::infinity();
+  return higher_is_better ? mean : -mean;
+}
+
+TableCell make_cell(const Group& trials) {
+  TableCell cell;
+  std::map<double, Group> done;
+  std::set<double> tried;
+  for (const TrialResult* trial : trials) {
+    cell.trials += 1;
+    tried.insert(learning_rate(*trial));
+    if (!trial->done.is_null()) {
+      done[learning_rate(*trial)].push_back(trial);
+      continue;
+    }
+    cell.unfinished += 1;
+    if (trial->status == "running") cell.shown.push_back(trial);
+  }
+  if (done.empty()) return cell;
+  const ResultMetric& metric = trials.front()->metric;
+  const auto values = [&](const Group& group, bool test) {
+    std::vector<double> all;
+    for (const TrialResult* t : group)
+      all.push_back(
+          number_or_nan(test ? t->done.at("test").at(metric.name) : t->done.at("best").at("dev").at(metric.name)));
+    return all;
+  };
+  const auto best = std::max_element(done.begin(), done.end(), [&](const auto& a, const auto& b) {
+    return rank(mean_of(values(a.second, false)), metric.higher_is_better) <
+           rank(mean_of(values(b.second, false)), metric.higher_is_better);
+  });
+  const std::vector<double> test = values(best->second, true);
+  cell.learning_rate = best->first;
+  if (tried.size() > 1 && best->first == *tried.begin()) cell.edge = "lowest";
+  if (tried.size() > 1 && best->first == *tried.rbegin()) cell.edge = "highest";
+  cell.mean = mean_of(test);
+  cell.spread = spread_of(test);
+  cell.seeds = static_cast<std::int64_t>(test.size());
+  cell.shown = best->second;
+  return cell;
+}
+
+void mark_best(ResultTable& table) {
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    const bool higher = table.columns[c].metric.higher_is_better;
+    double best = -std::numeric_limits<double>::infinity();
+    std::size_t candidates = 0;
+    for (const auto& row : table.cells) {
+      if (row[c].seeds == 0) continue;
+      candidates += 1;
+      best = std::max(best, rank(row[c].mean, higher));
+    }
+    for (auto& row : table.cells) row[c].best = candidates > 1 && row[c].seeds > 0 && rank(row[c].mean, higher) == best;
+  }
+}
+
+/// Index of the row or column of that name, which is added if there is none.
+template <class Item, class Same>
+std::size_t place_of(std::vector<Item>& items, const Item& item, Same same) {
+  const auto found = std::find_if(items.begin(), items.end(), same);
+  if (found == items.end()) {
+    items.push_back(item);
+    return items.size() - 1;
+  }
+  return static_cast<std::size_t>(found - items.begin());
+}
+
+}  // namespace
+
+TableRow plain_row(const TrialResult& trial) {
+  std::string interface = options_text(trial.config.at("interface"));
+  if (trial.config.at("fusion").at("type") != "none") interface += " | " + options_text(trial.config.at("fusion"));
+  return {trial.upstreams(), interface};
+}
+
+double learning_rate(const TrialResult& trial) { return trial.config.at("optimizer").value("learning_rate", 0.0); }
+
+double mean_of(const std::vector<double>& values) {
   double sum = 0;
   for (const double v : values) sum += v;
   return sum / static_cast<double>(values.size());
 }
 
-struct Scores {
-  std::vector<double> dev, test;  // over seeds
-};
-
-TableCell make_cell(const std::vector<const TrialResult*>& trials) {
-  TableCell cell;
-  std::map<double, Scores> by_rate;
-  std::set<double> tried;
-  for (const TrialResult* trial : trials) {
-    const double rate = trial->config.at("optimizer").at("learning_rate");
-    tried.insert(rate);
-    if (trial->done.is_null()) {
-      cell.unfinished += 1;
-      continue;
-    }
-    cell.metric = main_metric(trial->done.at("test"));
-    by_rate[rate].dev.push_back(trial->done.at("best").at("dev").at(cell.metric));
-    by_rate[rate].test.push_back(trial->done.at("test").at(cell.metric));
-  }
-  if (by_rate.empty()) return cell;
-  const bool higher = higher_is_better(cell.metric);
-  const auto best = std::max_element(by_rate.begin(), by_rate.end(), [&](const auto& a, const auto& b) {
-    return higher ? mean(a.second.dev) < mean(b.second.dev) : mean(a.second.dev) > mean(b.second.dev);
-  });
-  const std::vector<double>& test = best->second.test;
-  cell.percent = cell.metric != "loss";
-  cell.learning_rate = best->first;
-  cell.at_edge = tried.size() > 1 && (best->first == *tried.begin() || best->first == *tried.rbegin());
-  cell.mean = mean(test);
-  cell.seeds = static_cast<std::int64_t>(test.size());
+double spread_of(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  const double mean = mean_of(values);
   double squares = 0;
-  for (const double v : test) squares += (v - cell.mean) * (v - cell.mean);
-  cell.spread = test.size() > 1 ? std::sqrt(squares / static_cast<double>(test.size() - 1)) : 0.0;
-  return cell;
+  for (const double v : values) squares += (v - mean) * (v - mean);
+  return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
-
-std::string cell_text(const TableCell& cell) {
-  if (cell.seeds == 0) return "–";
-  const double scale = cell.percent ? 100.0 : 1.0;
-  std::string text = fmt::format("{:.2f}", cell.mean * scale);
-  if (cell.seeds > 1) text += fmt::format(" ± {:.2f}", cell.spread * scale);
-  return text + fmt::format(" (lr {:g}{})", cell.learning_rate, cell.at_edge ? " !" : "");
-}
-
-}  // namespace
 
 ResultTable make_table(const StudyResults& results) {
   ResultTable table;
-  std::map<std::pair<std::string, std::string>, std::vector<const TrialResult*>> groups;
-  std::map<std::pair<std::string, std::string>, std::set<std::string>> settings;  // by row name and task
-  for (const TrialResult& trial : results.trials) settings[{row_name(trial), trial.task()}].insert(setting(trial));
+  std::map<std::pair<std::string, std::string>, std::set<Json>> settings;  // by row name and task
+  for (const TrialResult& trial : results.trials)
+    settings[{plain_row(trial).name(), trial.task()}].insert(setting(trial));
+  std::map<std::pair<std::size_t, std::size_t>, Group> groups;
   for (const TrialResult& trial : results.trials) {
-    std::string row = row_name(trial);
-    const auto& variants = settings.at({row, trial.task()});
-    if (variants.size() > 1) row += fmt::format(" | setting {}", 1 + std::distance(variants.begin(), variants.find(setting(trial))));
-    if (std::find(table.rows.begin(), table.rows.end(), row) == table.rows.end()) table.rows.push_back(row);
-    if (std::find(table.tasks.begin(), table.tasks.end(), trial.task()) == table.tasks.end()) table.tasks.push_back(trial.task());
-    groups[{row, trial.task()}].push_back(&trial);
+    TableRow row = plain_row(trial);
+    const auto& variants = settings.at({row.name(), trial.task()});
+    if (variants.size() > 1) row.interface += " | " + difference_text(setting(trial), variants);
+    const std::size_t r = place_of(table.rows, row, [&](const TableRow& other) { return other.name() == row.name(); });
+    const std::size_t c = place_of(table.columns, {trial.task(), trial.metric},
+                                   [&](const TableColumn& other) { return other.task == trial.task(); });
+    // Older records tell a task's metric only where a trial is done.
+    if (!trial.done.is_null()) table.columns[c].metric = trial.metric;
+    groups[{r, c}].push_back(&trial);
   }
-  for (const auto& [place, trials] : groups) table.cells[place] = make_cell(trials);
+  table.cells.assign(table.rows.size(), std::vector<TableCell>(table.columns.size()));
+  for (auto& [place, trials] : groups) {
+    std::stable_partition(trials.begin(), trials.end(), [](const TrialResult* t) { return !t->done.is_null(); });
+    table.cells[place.first][place.second] = make_cell(trials);
+  }
+  mark_best(table);
   return table;
 }
 
-std::string markdown_report(const StudyResults& results) {
-  const ResultTable table = make_table(results);
-  std::map<std::string, std::string> metric_of;
-  for (const auto& [place, cell] : table.cells) {
-    if (!cell.metric.empty()) metric_of[place.second] = cell.metric;
-  }
-  std::string text = fmt::format("# {}\n\n| upstream | interface |", results.name);
-  for (const std::string& task : table.tasks) {
-    const std::string metric = metric_of[task];
-    text += fmt::format(" {} {}{} {} |", task, metric, metric == "loss" ? "" : " %", higher_is_better(metric) ? "↑" : "↓");
-  }
-  text += "\n| --- | --- |";
-  for (std::size_t i = 0; i < table.tasks.size(); ++i) text += " --- |";
-  text += "\n";
-  std::string edges;
-  std::int64_t unfinished = 0;
-  for (const std::string& row : table.rows) {
-    const std::size_t bar = row.find(" | ");
-    text += fmt::format("| {} | {} |", row.substr(0, bar), row.substr(bar + 3));
-    for (const std::string& task : table.tasks) {
-      const auto found = table.cells.find({row, task});
-      text += fmt::format(" {} |", found == table.cells.end() ? "–" : cell_text(found->second));
-      if (found == table.cells.end()) continue;
-      unfinished += found->second.unfinished;
-      if (found->second.at_edge) edges += fmt::format("- {}, {}: learning rate {:g} is the best and the last of its grid; try further out.\n", row, task, found->second.learning_rate);
+std::string value_text(const TableCell& cell, const ResultMetric& metric) {
+  if (cell.seeds == 0) return "–";
+  const std::string mean = fmt::format("{:.2f}", cell.mean * metric.scale());
+  return cell.seeds == 1 ? mean : mean + fmt::format(" ± {:.2f}", cell.spread * metric.scale());
+}
+
+std::vector<std::string> table_warnings(const StudyResults& results, const ResultTable& table) {
+  std::vector<std::string> warnings;
+  for (std::size_t r = 0; r < table.rows.size(); ++r) {
+    for (std::size_t c = 0; c < table.columns.size(); ++c) {
+      const TableCell& cell = table.cells[r][c];
+      const std::string place = fmt::format("{}, {}", table.rows[r].name(), table.columns[c].task);
+      if (!cell.edge.empty()) {
+        warnings.push_back(fmt::format("{}: the best learning rate, {:g}, is the {} of its grid: try {} ones", place,
+                                       cell.learning_rate, cell.edge, cell.edge == "lowest" ? "lower" : "higher"));
+      }
+      if (cell.still_improving)
+        warnings.push_back(fmt::format("{}: dev {} still improves at the last step: train longer", place,
+                                       table.columns[c].metric.name));
+      if (cell.seeds > 0 && cell.unfinished > 0)
+        warnings.push_back(fmt::format("{}: {} of {} trials are not done, so the number may change", place,
+                                       cell.unfinished, cell.trials));
     }
-    text += "\n";
   }
-  text += "\nTest results at the learning rate that is best on dev; mean ± standard deviation over seeds where there are several.\n";
-  if (!edges.empty()) text += "\n`!` marks a best learning rate at the edge of its grid:\n\n" + edges;
-  if (unfinished > 0) text += fmt::format("\n{} of {} trials are not done.\n", unfinished, results.trials.size());
   for (const TrialResult& trial : results.trials) {
-    if (trial.status == "failed") text += fmt::format("\n- trial {} failed: {}\n", trial.id, trial.reason);
+    if (trial.status == "failed") warnings.push_back(fmt::format("trial {} failed: {}", trial.id, trial.reason));
   }
-  for (const auto& [combination, reason] : results.not_applicable) text += fmt::format("\n- not applicable: {}: {}\n", combination, reason);
-  return text;
+  for (const auto& [combination, reason] : results.not_applicable)
+    warnings.push_back(fmt::format("not applicable: {}: {}", combination, reason));
+  return warnings;
+}
+
+std::string progress_text(const StudyResults& results) {
+  std::map<std::string, int> counts;
+  for (const TrialResult& trial : results.trials) counts[trial.status] += 1;
+  std::string text = fmt::format("{} of {} trials are done", counts["done"], results.trials.size());
+  for (const char* status : {"running", "waiting", "failed"}) {
+    if (counts[status] > 0) text += fmt::format(", {} {}", counts[status], status);
+  }
+  return text + ".";
 }
 
 }  // namespace strata

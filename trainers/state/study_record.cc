@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/tensor/feature_spec.h"
 #include "trainers/state/journal.h"
 
 namespace strata {
@@ -40,6 +41,14 @@ Json read_record(const fs::path& path) {
   return record;
 }
 
+std::vector<std::string> listed_taps(const FeatureSpec& spec) {
+  std::vector<std::string> names;
+  for (const Tap& tap : spec.taps) {
+    if (tap.listed) names.push_back(tap.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 StudyState replay_state(const fs::path& output) {
@@ -65,11 +74,13 @@ void check_study_record(const Study& study) {
   }
 }
 
-void write_study_record(const Study& study, const Expansion& expansion, const Json& provenance) {
+void write_study_record(const Study& study, const StudyFacts& facts, const Expansion& expansion, const Json& provenance) {
   const fs::path path = study.output / "study.json";
   Json record = {{"name", study.name}, {"study", study.source}, {"provenance", provenance}, {"trials", Json::array()}, {"not_applicable", Json::array()}};
   for (const Trial& trial : expansion.trials) record["trials"].push_back({{"id", trial.id}, {"names", trial.names}, {"config", trial.config}});
   for (const NotApplicable& n : expansion.not_applicable) record["not_applicable"].push_back({{"combination", n.combination}, {"reason", n.reason}});
+  for (const auto& [name, task] : facts.tasks) record["tasks"][name] = {{"metrics", task.metrics}};
+  for (const auto& [name, upstream] : facts.upstreams) record["layers"][name] = listed_taps(upstream.spec);
   if (fs::exists(path)) {
     const Json before = read_record(path);
     if (before.value("study", Json()) != study.source) log_info("{}: the study has changed since its last run; what is done stays, the rest follows the new study", path.string());

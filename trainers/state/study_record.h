@@ -23,9 +23,9 @@ StudyState replay_state(const std::filesystem::path& output);
 /// Throws ConfigError if the study's output belongs to a study of another name.
 void check_study_record(const Study& study);
 
-/// Writes OUTPUT/study.json: the study with its overrides, its trials (id, names, configuration), and where it came from.
-/// Says so if the study of that name has changed since.
-void write_study_record(const Study& study, const Expansion& expansion, const Json& provenance);
+/// Writes OUTPUT/study.json: the study with its overrides, its trials (id, names, configuration), the metrics of its tasks,
+/// the layer list of its upstreams, and where it came from. Says so if the study of that name has changed since.
+void write_study_record(const Study& study, const StudyFacts& facts, const Expansion& expansion, const Json& provenance);
 
 /// "sid | hubert | none | weighted_sum | adam learning_rate=0.001 | seed 0": for people.
 std::string describe_trial(const Trial& trial);

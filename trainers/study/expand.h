@@ -31,6 +31,7 @@ struct StudyFacts {
     Json head;                   // resolved: the study's, or the task's default
     std::int64_t classes = 0;
     HeadOutput output = HeadOutput::kUtteranceLogits;  // the decision that its loss takes
+    Json metrics = Json::array();  // [{"name", "higher_is_better", "unit"}], the one that chooses checkpoints first
   };
   std::map<std::string, UpstreamFacts> upstreams;
   std::map<std::string, TaskFacts> tasks;

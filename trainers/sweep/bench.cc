@@ -28,6 +28,12 @@ Json split_hashes(const Corpus& corpus, const std::string& prefix) {
   return hashes;
 }
 
+Json metrics_json(const Task& task) {
+  Json metrics = Json::array();
+  for (const MetricInfo& m : task.metrics()) metrics.push_back({{"name", m.name}, {"higher_is_better", m.higher_is_better}, {"unit", m.unit}});
+  return metrics;
+}
+
 }  // namespace
 
 Bench::Bench(const Study& study) : study_(study) {
@@ -50,6 +56,7 @@ void Bench::open_tasks() {
     resolved["effects"] = resolve_effects(corpus_entry.effects, file, "/corpora/" + entry.corpus + "/effects");
     const Json head = entry.head.is_null() ? tasks_[name]->default_head() : entry.head;
     facts_.tasks[name] = {resolved, entry.corpus, HeadRegistry::resolve(FieldReader(head, file, "/tasks/" + name + "/head")), tasks_[name]->classes(), tasks_[name]->output()};
+    facts_.tasks[name].metrics = metrics_json(*tasks_[name]);
   }
 }
 

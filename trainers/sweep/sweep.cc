@@ -107,8 +107,13 @@ Json finish_trial(const Trial& trial, const Trainer& trainer, const TrialData& d
   const Json record = {{"event", "trial_done"}, {"trial", trial.id}, {"best", trainer.best()}, {"test", test}, {"parameters", parameters}, {"seconds", trainer.seconds()}};
   const fs::path folder = study.output / "trials" / trial.id;
   Json description = {{"id", trial.id}, {"config", trial.config}, {"names", trial.names}, {"parameters", parameters}, {"labels", data.task->labels()}, {"upstreams", Json::object()},
-                      {"alignment", "repeat to the finest frame rate, cut to the shortest"}};
-  for (const Json& name : trial.names.at("upstreams")) description["upstreams"][name.get<std::string>()] = study.source.at("upstreams").at(name.get<std::string>());
+                      {"alignment", "repeat to the finest frame rate, cut to the shortest"}, {"root", fs::absolute(study.root).lexically_normal().string()}};
+  for (std::size_t u = 0; u < trial.names.at("upstreams").size(); ++u) {
+    const std::string name = trial.names.at("upstreams")[u];
+    description["upstreams"][name] = study.source.at("upstreams").at(name);
+    const LoaderSource& source = data.loader->sources()[u];
+    for (const std::size_t tap : source.chosen) description["layers"][name].push_back(source.taps[tap].name);
+  }
   write_file_atomically(folder / "trial.json", description.dump(1) + "\n");
   const auto write_lines = [&](const char* name, const std::vector<Json>& lines) {
     std::string text;
@@ -230,7 +235,7 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     if (!options.dry_run) owner = std::make_unique<Owner>(study.output, "strata sweep");
     decision = decide(expansion, *bench, replay_state(study.output), options.retry_failed);
     if (options.dry_run) return;
-    write_study_record(study, expansion, options.provenance);
+    write_study_record(study, bench->facts(), expansion, options.provenance);
     journal = std::make_unique<Journal>(study.output / "journal.jsonl");
   });
   const auto pending = static_cast<std::size_t>(std::stoull(world.broadcast(std::to_string(decision.pending.size()), 0)));

@@ -2,125 +2,118 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <limits>
+
+#include "tests/trainers/report/small_study.h"
+
 namespace strata {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
+using testing::IsEmpty;
 
-struct Scores {
-  double dev, test;
-};
-
-TrialResult trial(double learning_rate, int seed, const Json& changes = Json::object()) {
-  TrialResult made{"t",
-                   "waiting",
-                   {{"interface", {{"type", "weighted_sum"}, {"normalize", false}, {"taps", Json::array()}}},
-                    {"fusion", {{"type", "none"}}},
-                    {"optimizer", {{"type", "adam"}, {"learning_rate", learning_rate}}},
-                    {"steps", 10},
-                    {"seed", seed}},
-                   {{"task", "sid"}, {"upstreams", {"hubert"}}},
-                   Json(),
-                   ""};
-  made.config.merge_patch(changes);
-  return made;
+TEST(Table, MeanAndSpread) {
+  EXPECT_DOUBLE_EQ(mean_of({0.90, 0.92, 0.97}), 0.93);
+  // Deviations -0.03, -0.01, 0.04: squares 0.0009 + 0.0001 + 0.0016 = 0.0026, over 2.
+  EXPECT_NEAR(spread_of({0.90, 0.92, 0.97}), std::sqrt(0.0013), 1e-15);
+  EXPECT_EQ(spread_of({0.5}), 0);
 }
 
-TrialResult done(double learning_rate, int seed, Scores scores, const Json& changes = Json::object(),
-                 const char* metric = "accuracy") {
-  TrialResult made = trial(learning_rate, seed, changes);
-  made.status = "done";
-  made.done = {{"best", {{"step", 5}, {"dev", {{metric, scores.dev}, {"loss", 9}}}}},
-               {"test", {{metric, scores.test}, {"loss", 9}}},
-               {"parameters", 1},
-               {"seconds", 1}};
-  return made;
-}
-
-StudyResults results_of(std::vector<TrialResult> trials) {
+TEST(Table, TakesTheLearningRateThatIsBestOnDev) {
   StudyResults results;
-  results.name = "quick";
-  results.trials = std::move(trials);
-  return results;
-}
-
-TEST(Table, TakesTheLearningRateThatIsBestOnDevOverSeeds) {
-  // On dev 1e-3 has the mean 0.65, 1e-2 has 0.6 though its best seed is the best of all, and though it is better on
-  // test.
-  const ResultTable table =
-      make_table(results_of({done(1e-4, 0, {0.1, 0.9}), done(1e-3, 0, {0.6, 0.50}), done(1e-3, 1, {0.7, 0.56}),
-                             done(1e-2, 0, {0.9, 0.8}), done(1e-2, 1, {0.3, 0.8})}));
-  EXPECT_THAT(table.rows, ElementsAre("hubert | weighted_sum"));
-  EXPECT_THAT(table.tasks, ElementsAre("sid"));
-  const TableCell& cell = table.cells.at({"hubert | weighted_sum", "sid"});
-  EXPECT_EQ(cell.metric, "accuracy");
+  for (const auto& [rate, dev, test] : {std::tuple{1e-4, 0.50, 0.99}, {1e-3, 0.80, 0.70}, {1e-2, 0.60, 0.95}}) {
+    results.trials.push_back(SmallTrial{.learning_rate = rate, .seed = 0}.done(dev, test));
+    results.trials.push_back(SmallTrial{.learning_rate = rate, .seed = 1}.done(dev, test + 0.02));
+  }
+  const ResultTable table = make_table(results);
+  ASSERT_EQ(table.rows.size(), 1U);
+  EXPECT_EQ(table.rows[0].name(), "hubert | weighted_sum");
+  const TableCell& cell = table.cells[0][0];
   EXPECT_EQ(cell.learning_rate, 1e-3);
-  EXPECT_FALSE(cell.at_edge);
-  EXPECT_NEAR(cell.mean, 0.53, 1e-12);
-  EXPECT_NEAR(cell.spread, 0.03 * std::sqrt(2.0), 1e-12);  // sqrt((0.03^2 + 0.03^2) / 1)
+  EXPECT_NEAR(cell.mean, 0.71, 1e-12);
+  EXPECT_NEAR(cell.spread, std::sqrt(0.0002), 1e-12);
   EXPECT_EQ(cell.seeds, 2);
-  EXPECT_EQ(cell.unfinished, 0);
+  EXPECT_EQ(cell.edge, "");
+  EXPECT_FALSE(cell.best) << "there is nothing to be better than";
+  EXPECT_EQ(value_text(cell, table.columns[0].metric), "71.00 ± 1.41");
+  EXPECT_THAT(table_warnings(results, table), IsEmpty());
 }
 
-TEST(Table, TakesTheLowestOfAnErrorRate) {
-  const ResultTable table =
-      make_table(results_of({done(1e-4, 0, {0.2, 0.3}, Json::object(), "wer"), done(1e-3, 0, {0.1, 0.4}, Json::object(), "wer"),
-                             done(1e-2, 0, {0.3, 0.1}, Json::object(), "wer")}));
-  const TableCell& cell = table.cells.begin()->second;
-  EXPECT_EQ(cell.metric, "wer");
-  EXPECT_EQ(cell.learning_rate, 1e-3);
-  EXPECT_EQ(cell.mean, 0.4);
-  EXPECT_EQ(cell.spread, 0);
+TEST(Table, ErrorRatesFall) {
+  StudyResults results;
+  for (const auto& [rate, dev] : {std::pair{1e-4, 0.2}, {1e-3, 0.4}}) {
+    TrialResult trial = SmallTrial{.learning_rate = rate}.done(dev, dev);
+    trial.metric.higher_is_better = false;
+    results.trials.push_back(trial);
+  }
+  const ResultTable table = make_table(results);
+  EXPECT_EQ(table.cells[0][0].learning_rate, 1e-4);
+  EXPECT_EQ(table.cells[0][0].edge, "lowest");
+  EXPECT_THAT(
+      table_warnings(results, table),
+      ElementsAre(
+          "hubert | weighted_sum, sid: the best learning rate, 0.0001, is the lowest of its grid: try lower ones"));
 }
 
-TEST(Table, WarnsAtTheEdgeOfTheGrid) {
-  const auto edge = [](std::vector<TrialResult> trials) {
-    return make_table(results_of(std::move(trials))).cells.begin()->second.at_edge;
-  };
-  EXPECT_TRUE(edge({done(1e-3, 0, {0.9, 0.9}), done(1e-2, 0, {0.1, 0.1})}));
-  EXPECT_TRUE(edge({done(1e-3, 0, {0.1, 0.1}), done(1e-2, 0, {0.9, 0.9})}));
-  EXPECT_FALSE(edge({done(1e-3, 0, {0.9, 0.9})})) << "a grid of one has no edge";
-  EXPECT_FALSE(edge({trial(1e-4, 0), done(1e-3, 0, {0.9, 0.9}), done(1e-2, 0, {0.1, 0.1})}))
-      << "what is not done was tried too";
+TEST(Table, NotANumberIsNeverBest) {
+  StudyResults results;
+  results.trials.push_back(SmallTrial{.learning_rate = 1e-3}.done(0.3, 0.3));
+  results.trials.push_back(SmallTrial{.learning_rate = 1e-2}.done(std::numeric_limits<double>::quiet_NaN(), 0.9));
+  EXPECT_EQ(make_table(results).cells[0][0].learning_rate, 1e-3);
 }
 
-TEST(Table, PutsOtherSettingsIntoOtherRows) {
-  const ResultTable table =
-      make_table(results_of({done(1e-3, 0, {0.1, 0.1}), done(1e-3, 0, {0.2, 0.2}, {{"steps", 20}}),
-                             done(1e-3, 0, {0.3, 0.3}, {{"interface", {{"normalize", true}}}})}));
-  EXPECT_THAT(table.rows, ElementsAre("hubert | weighted_sum | setting 1", "hubert | weighted_sum | setting 2",
-                                      "hubert | weighted_sum (normalize=true)"));
-  EXPECT_EQ(table.cells.at({table.rows[1], "sid"}).mean, 0.2);
+TEST(Table, RunningStudy) {
+  StudyResults results;
+  results.trials.push_back(SmallTrial{.learning_rate = 1e-3}.done(0.5, 0.5));
+  results.trials.push_back(SmallTrial{.learning_rate = 1e-2}.waiting());
+  results.trials.push_back(SmallTrial{.upstream = "fbank"}.waiting());
+  results.trials.back().status = "running";
+  TrialResult failed = SmallTrial{.upstream = "mfcc"}.waiting();
+  failed.status = "failed";
+  failed.reason = "diverged";
+  results.trials.push_back(failed);
+  const ResultTable table = make_table(results);
+  EXPECT_EQ(value_text(table.cells[0][0], table.columns[0].metric), "50.00");
+  EXPECT_EQ(table.cells[0][0].unfinished, 1);
+  EXPECT_EQ(table.cells[0][0].edge, "lowest");
+  EXPECT_EQ(value_text(table.cells[1][0], table.columns[0].metric), "–");
+  EXPECT_EQ(table.cells[1][0].shown.size(), 1U) << "curves of running trials are shown until one is done";
+  EXPECT_THAT(table_warnings(results, table),
+              ElementsAre(HasSubstr("lowest"),
+                          "hubert | weighted_sum, sid: 1 of 2 trials are not done, so the number may change",
+                          HasSubstr("diverged")));
+  EXPECT_EQ(progress_text(results), "1 of 4 trials are done, 1 running, 1 waiting, 1 failed.");
 }
 
-TEST(Report, ShowsTableWarningsAndWhatIsMissing) {
-  StudyResults results =
-      results_of({done(1e-3, 0, {0.6, 0.5}), done(1e-3, 1, {0.6, 0.52}), done(1e-2, 0, {0.1, 0.1}), trial(1e-2, 1)});
-  results.trials.push_back(trial(1e-3, 0, {{"interface", {{"type", "hconv"}}}}));
-  results.trials.back().status = "failed";
-  results.trials.back().reason = "diverged";
-  results.not_applicable = {{"hconv on fbank", "one layer"}};
-  EXPECT_EQ(markdown_report(results),
-            "# quick\n\n"
-            "| upstream | interface | sid accuracy % ↑ |\n"
-            "| --- | --- | --- |\n"
-            "| hubert | weighted_sum | 51.00 ± 1.41 (lr 0.001 !) |\n"
-            "| hubert | hconv | – |\n"
-            "\nTest results at the learning rate that is best on dev; mean ± standard deviation over seeds where there "
-            "are several.\n"
-            "\n`!` marks a best learning rate at the edge of its grid:\n\n"
-            "- hubert | weighted_sum, sid: learning rate 0.001 is the best and the last of its grid; try further out.\n"
-            "\n2 of 5 trials are not done.\n"
-            "\n- trial t failed: diverged\n"
-            "\n- not applicable: hconv on fbank: one layer\n");
+TEST(Table, RowsAndColumns) {
+  StudyResults results;
+  results.trials.push_back(SmallTrial{.task = "sid"}.done(0.5, 0.5));
+  results.trials.push_back(SmallTrial{.task = "lid"}.done(0.5, 0.6));
+  results.trials.push_back(
+      SmallTrial{.interface = {{"type", "hconv"}, {"stride", 3}, {"normalize", false}, {"taps", Json::array()}}}.done(
+          0.5, 0.7));
+  const ResultTable table = make_table(results);
+  ASSERT_EQ(table.columns.size(), 2U);
+  ASSERT_EQ(table.rows.size(), 2U);
+  EXPECT_EQ(table.rows[1].interface, "hconv (stride=3)");
+  EXPECT_TRUE(table.cells[1][0].best);
+  EXPECT_FALSE(table.cells[0][0].best);
+  EXPECT_EQ(table.cells[1][1].trials, 0);
 }
 
-TEST(Report, ShowsALossAsItIs) {
-  const std::string report = markdown_report(results_of({done(1e-3, 0, {0.6, 0.5}, Json::object(), "loss")}));
-  EXPECT_THAT(report, HasSubstr("| sid loss ↓ |"));
-  EXPECT_THAT(report, Not(HasSubstr("900.00")));
+TEST(Table, OtherDifferencesMakeRowsOfTheirOwn) {
+  StudyResults results;
+  for (const int steps : {100, 200}) {
+    TrialResult trial = SmallTrial{}.done(0.5, 0.5);
+    trial.config["steps"] = steps;
+    results.trials.push_back(trial);
+  }
+  const ResultTable table = make_table(results);
+  ASSERT_EQ(table.rows.size(), 2U);
+  EXPECT_EQ(table.rows[0].interface, "weighted_sum | steps=100");
+  EXPECT_EQ(table.rows[1].interface, "weighted_sum | steps=200");
 }
 
 }  // namespace
