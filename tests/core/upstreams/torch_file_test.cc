@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <fstream>
 #include <random>
 
 #include "core/base/error.h"
@@ -18,7 +19,7 @@ const fs::path kVariants = "tests/golden/upstreams/wav2vec2-group/variants";
 
 fs::path write(const std::string& content) {
   const fs::path path = fs::path(testing::TempDir()) / "changed.bin";
-  write_file_atomically(path, content);
+  std::ofstream(path, std::ios::binary) << content;  // no flush to disk: it is written a thousand times
   return path;
 }
 
@@ -130,7 +131,7 @@ TEST(TorchFile, SurvivesDamage) {
   const std::string whole = read_file(kVariants / "old-bin" / "pytorch_model.bin");
   std::mt19937 random(1);
   int refused = 0;
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     std::string damaged = i % 10 == 0 ? whole.substr(0, random() % whole.size()) : whole;
     // Structure is at both ends: the pickle comes first, the directory last.
     for (int k = 0; k < 1 + i % 3 && !damaged.empty(); ++k) {
@@ -144,7 +145,7 @@ TEST(TorchFile, SurvivesDamage) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, 500);
+  EXPECT_GT(refused, 250);
 }
 
 }  // namespace
