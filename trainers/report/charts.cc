@@ -47,7 +47,7 @@ struct Axis {
     return from + (to - from) * (scaled(value) - scaled(low)) / (scaled(high) - scaled(low));
   }
   void choose_ticks(int count) {
-    if (low > high) low = 0, high = 1;  // nothing was taken
+    if (low > high) low = log ? 1 : 0, high = log ? 10 : 1;  // nothing was taken
     if (low == high) {
       const double margin = low == 0 ? 1 : 0.1 * std::abs(low);
       low -= margin;
