@@ -67,12 +67,12 @@ TEST(RnnCtc, ReducesFrames) {
 TEST(RnnCtc, DropsAFractionDrawnFromEachUtterancesKey) {
   const std::string small = R"(, "projector_width": 2, "hidden_width": 50, "layers": 1, "dropout": 0.4)";
   const auto head = make(small, {3, 100});
-  std::vector<ParameterSpec> specs = head->parameters();
+  const std::vector<ParameterSpec> specs = head->parameters();
+  const Parameters drawn = view_parameters(specs, random_parameters(specs, 1));
   Parameters parameters;
-  for (const auto& [name, value] : view_parameters(specs, random_parameters(specs, 1)).items()) {
-    const bool classifier = name.starts_with("classifier");
-    parameters.add(name,
-                   classifier ? (name.ends_with("bias") ? at::zeros_like(value) : at::eye(100, at::kDouble)) : value);
+  for (const auto& [name, value] : drawn.items()) {
+    const bool weight = name == "classifier.weight", bias = name == "classifier.bias";
+    parameters.add(name, weight ? at::eye(100, at::kDouble) : bias ? at::zeros_like(value) : value);
   }
   const at::Tensor x = random_tensor({2, 40, 3}, 2), lengths = integers({40, 40});
   const at::Tensor plain = head->forward(parameters, x, lengths);
