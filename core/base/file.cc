@@ -16,7 +16,7 @@ namespace strata {
 namespace {
 
 [[noreturn]] void fail(const char* operation, const fs::path& path) {
-  throw DataError(fmt::format("{}: cannot {}: {}", path.string(), operation, std::strerror(errno)));
+  throw FileError(fmt::format("{}: cannot {}: {}", path.string(), operation, std::strerror(errno)));
 }
 
 /// A file descriptor that closes itself.

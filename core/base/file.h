@@ -6,20 +6,28 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/error.h"
+
 namespace strata {
 
 namespace fs = std::filesystem;
 
-/// The whole content of a file. Throws DataError that names `path` and the system's reason.
+/// A file cannot be read or written: full disk, no permission. No fault of the work that met it.
+class FileError : public DataError {
+ public:
+  using DataError::DataError;
+};
+
+/// The whole content of a file. Throws FileError that names `path` and the system's reason.
 std::string read_file(const fs::path& path);
 
 /// Writes `content` to `path` so that after a crash either the old file or the whole new one is there: written beside
 /// under a name ending in `.part`, flushed to disk, renamed, folder flushed. Makes missing parent folders.
-/// Throws DataError with the system's reason (full disk, no permission); the partial file is then removed.
+/// Throws FileError with the system's reason (full disk, no permission); the partial file is then removed.
 void write_file_atomically(const fs::path& path, std::string_view content);
 
 /// Flushes what was written at `part` to disk, renames it to `path` and flushes the folder. For writers that fill the
-/// file themselves (HDF5). Throws DataError.
+/// file themselves (HDF5). Throws FileError.
 void publish_file(const fs::path& part, const fs::path& path);
 
 /// Makes `path` and its parents. Throws ConfigError, naming the part that is in the way, if one of them is no folder.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -49,7 +50,8 @@ std::optional<Json> FieldReader::take(const char* key) {
 void FieldReader::number(const char* key, std::int64_t& value, const char*, Range range) {
   const auto found = take(key);
   if (!found) return;
-  const bool whole = found->is_number_integer() || (found->is_number_float() && std::nearbyint(found->get<double>()) == found->get<double>());
+  constexpr double kTooLarge = 0x1p63;
+  const bool whole = found->is_number() && std::nearbyint(found->get<double>()) == found->get<double>() && std::abs(found->get<double>()) < kTooLarge;
   if (!whole || found->get<double>() < range.lowest || found->get<double>() > range.highest) {
     fail(key, fmt::format("{} is not allowed; takes {}", found->dump(), with_range("an integer", range)));
   }

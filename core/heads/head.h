@@ -24,6 +24,9 @@ enum class HeadOutput {
   kFrameLogits,      // [B, T, C], for CTC
 };
 
+/// A number for each utterance of a batch, made of (seed, trial, step, utterance): what random masks are drawn from.
+using UtteranceKeys = std::vector<std::uint64_t>;
+
 /// A task model on [B, T, H]. Immutable after construction and thread-safe; parameters are given to `forward`.
 class Head {
  public:
@@ -37,10 +40,19 @@ class Head {
 
   virtual std::vector<ParameterSpec> parameters() const = 0;
 
+  /// Valid frames of frame logits, [B] int64, for inputs of `lengths`: fewer if the head reduces its frame rate.
+  virtual at::Tensor output_lengths(const at::Tensor& lengths) const { return lengths; }
+
   ///   x        [B, T, H] floating point; frames past lengths[b] may hold any finite value and change nothing
   ///   lengths  [B] int64, valid frames, 1 <= lengths[b] <= T
   ///   returns  logits as `output()` says; frame logits past an utterance's length are unspecified
   virtual at::Tensor forward(const Parameters& parameters, const at::Tensor& x, const at::Tensor& lengths) const = 0;
+
+  /// As `forward`, with dropout drawn from `keys` if the head has any.
+  virtual at::Tensor forward_in_training(const Parameters& parameters, const at::Tensor& x, const at::Tensor& lengths,
+                                         const UtteranceKeys&) const {
+    return forward(parameters, x, lengths);
+  }
 };
 
 using HeadRegistry = Registry<Head, HeadInput>;

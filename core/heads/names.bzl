@@ -3,4 +3,5 @@
 HEADS = [
     "linear_ctc",
     "mean_pool_linear",
+    "rnn_ctc",
 ]

@@ -63,12 +63,24 @@ void Model::check(const std::vector<at::Tensor>& features, const at::Tensor& len
 
 at::Tensor Model::forward(const Parameters& parameters, const std::vector<at::Tensor>& features,
                           const at::Tensor& lengths) const {
+  return run(parameters, features, lengths, nullptr);
+}
+
+at::Tensor Model::forward_in_training(const Parameters& parameters, const std::vector<at::Tensor>& features,
+                                      const at::Tensor& lengths, const UtteranceKeys& keys) const {
+  return run(parameters, features, lengths, &keys);
+}
+
+at::Tensor Model::run(const Parameters& parameters, const std::vector<at::Tensor>& features, const at::Tensor& lengths,
+                      const UtteranceKeys* keys) const {
   check(features, lengths);
   const FusionParts parts = {[&](std::size_t i, const at::Tensor& x) {
                                return interfaces_[i]->forward(parameters.scope(interface_prefix(i)), x);
                              },
                              [&](std::size_t j, const at::Tensor& x) {
-                               return heads_[j]->forward(parameters.scope(head_prefix(j)), x, lengths);
+                               const Parameters own = parameters.scope(head_prefix(j));
+                               return keys == nullptr ? heads_[j]->forward(own, x, lengths)
+                                                      : heads_[j]->forward_in_training(own, x, lengths, *keys);
                              }};
   return fusion_->forward(parameters.scope("fusion"), features, parts);
 }

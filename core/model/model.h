@@ -43,10 +43,17 @@ class Model {
   at::Tensor forward(const Parameters& parameters, const std::vector<at::Tensor>& features,
                      const at::Tensor& lengths) const;
 
+  /// As `forward`, with the heads' dropout drawn from a key per utterance.
+  at::Tensor forward_in_training(const Parameters& parameters, const std::vector<at::Tensor>& features,
+                                 const at::Tensor& lengths, const UtteranceKeys& keys) const;
+
   HeadOutput output() const { return heads_[0]->output(); }
 
-  /// True if the logits depend on the features' means over valid frames alone: the same forward on [B, 1, L, D] of means
-  /// then gives the same logits, up to rounding.
+  /// Valid frames of frame logits, [B] int64, for features of `lengths`.
+  at::Tensor output_lengths(const at::Tensor& lengths) const { return heads_[0]->output_lengths(lengths); }
+
+  /// True if the logits depend on the features' means over valid frames alone: the same forward on [B, 1, L, D] of
+  /// means then gives the same logits, up to rounding.
   bool uses_time_means_only() const;
 
   const std::vector<std::unique_ptr<Interface>>& interfaces() const { return interfaces_; }
@@ -55,6 +62,8 @@ class Model {
  private:
   std::string interface_prefix(std::size_t i) const;
   std::string head_prefix(std::size_t j) const;
+  at::Tensor run(const Parameters& parameters, const std::vector<at::Tensor>& features, const at::Tensor& lengths,
+                 const UtteranceKeys* keys) const;
   void check(const std::vector<at::Tensor>& features, const at::Tensor& lengths) const;
 
   std::vector<std::unique_ptr<Interface>> interfaces_;

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <tuple>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -51,11 +53,13 @@ at::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, const fs::path& 
     if (known == std::end(kDtypes)) fail(path, fmt::format("tensor {}: unsupported dtype {}", name, dtype));
     const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
     const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
+    std::int64_t bytes_without_zeros = static_cast<std::int64_t>(c10::elementSize(known->type));  // strides, too, must fit
     std::uint64_t bytes = c10::elementSize(known->type);
     for (const std::int64_t size : shape) {
-      if (size < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) {
+      if (size < 0 || __builtin_mul_overflow(bytes_without_zeros, std::max<std::int64_t>(size, 1), &bytes_without_zeros)) {
         fail(path, fmt::format("tensor {}: impossible shape {}", name, shape));
       }
+      bytes *= static_cast<std::uint64_t>(size);
     }
     const std::uint64_t available = file->size_bytes() - data_start;
     if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > available || offsets[1] - offsets[0] != bytes) {
@@ -74,6 +78,20 @@ at::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, const fs::path& 
   }
 }
 
+/// Two tensors in the same bytes are no file that a writer means.
+void check_overlaps(const fs::path& path, const Json& header) {
+  std::vector<std::tuple<std::uint64_t, std::uint64_t, std::string>> ranges;
+  for (const auto& [name, entry] : header.items()) {
+    if (name != "__metadata__") ranges.emplace_back(entry.at("data_offsets").at(0), entry.at("data_offsets").at(1), name);
+  }
+  std::sort(ranges.begin(), ranges.end());
+  for (std::size_t i = 1; i < ranges.size(); ++i) {
+    if (std::get<0>(ranges[i]) < std::get<1>(ranges[i - 1])) {
+      fail(path, fmt::format("tensors {} and {} overlap", std::get<2>(ranges[i - 1]), std::get<2>(ranges[i])));
+    }
+  }
+}
+
 }  // namespace
 
 NamedTensors read_safetensors(const fs::path& path, std::map<std::string, std::string>* metadata) {
@@ -88,6 +106,7 @@ NamedTensors read_safetensors(const fs::path& path, std::map<std::string, std::s
       for (const auto& [key, value] : entry.items()) (*metadata)[key] = value.is_string() ? value.get<std::string>() : value.dump();
     }
   }
+  check_overlaps(path, header);
   return tensors;
 }
 

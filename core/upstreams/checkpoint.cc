@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/config/json.h"
+#include "core/upstreams/torch_file.h"
 
 namespace strata {
 namespace {
@@ -45,7 +47,8 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-NamedTensors read_shards(const fs::path& index_path, const fs::path& folder) {
+NamedTensors read_shards(const fs::path& index_path, const std::function<NamedTensors(const fs::path&)>& read) {
+  const fs::path folder = index_path.parent_path();
   const Json index = read_json(index_path);
   const auto map = index.find("weight_map");
   if (map == index.end() || !map->is_object()) {
@@ -59,7 +62,7 @@ NamedTensors read_shards(const fs::path& index_path, const fs::path& folder) {
       throw ConfigError(
           fmt::format("{} /weight_map/{}: there is no file {} in the folder", index_path.string(), name, file.dump()));
     }
-    if (!shards.contains(shard)) shards[shard] = read_safetensors(folder / shard);
+    if (!shards.contains(shard)) shards[shard] = read(folder / shard);
     const auto found = shards[shard].find(name);
     if (found == shards[shard].end()) {
       throw ConfigError(fmt::format("{}: weight {} is missing, which {} says is there", (folder / shard).string(), name,
@@ -73,11 +76,15 @@ NamedTensors read_shards(const fs::path& index_path, const fs::path& folder) {
 }  // namespace
 
 NamedTensors read_checkpoint(const fs::path& folder) {
-  if (is_file(folder / "model.safetensors")) return read_safetensors(folder / "model.safetensors");
-  const fs::path index = folder / "model.safetensors.index.json";
-  if (is_file(index)) return read_shards(index, folder);
-  throw ConfigError(fmt::format("{}: no weights: there is neither model.safetensors nor model.safetensors.index.json",
-                                folder.string()));
+  const auto index_of = [](const fs::path& file) { return fs::path(file.string() + ".index.json"); };
+  const fs::path safe = folder / "model.safetensors", torch = folder / "pytorch_model.bin";
+  if (is_file(safe)) return read_safetensors(safe);
+  if (is_file(index_of(safe))) return read_shards(index_of(safe), [](const fs::path& shard) { return read_safetensors(shard); });
+  if (is_file(torch)) return read_torch_file(torch);
+  if (is_file(index_of(torch))) return read_shards(index_of(torch), read_torch_file);
+  throw ConfigError(fmt::format(
+      "{}: no weights: there is neither model.safetensors nor pytorch_model.bin nor an index of shards of either",
+      folder.string()));
 }
 
 NamedTensors bare_model(NamedTensors tensors, const std::string& prefix, const std::string& place) {

@@ -101,19 +101,20 @@ void refuse_unsupported(const Json& json, const std::string& place) {
   }
 }
 
-void warn_of_unknown_keys(const Json& json, const std::string& place, const Json& used) {
+}  // namespace
+
+void warn_of_unknown_keys(const Json& json, const std::string& place, const Json& used,
+                          const std::set<std::string>& without_effect) {
   std::vector<std::string> unknown;
   for (const auto& item : json.items()) {
     const std::string& key = item.key();
     const bool absent_part = item.value().is_null() || item.value() == Json(false) || item.value().empty();
-    if (!used.contains(key) && !keys_without_effect().contains(key) && !absent_part) unknown.push_back(key);
+    if (!used.contains(key) && !without_effect.contains(key) && !absent_part) unknown.push_back(key);
   }
   if (!unknown.empty())
     log_warning("{}: keys that Strata does not know, taken to change no hidden state: {}", place,
                 fmt::join(unknown, ", "));
 }
-
-}  // namespace
 
 void common_encoder_fields(EncoderConfig& c, Fields& f) {
   f.numbers("conv_dim", c.conv_dim, "channels of the stem's convolutions");
@@ -170,7 +171,7 @@ EncoderConfig read_encoder_config(const Json& json, const std::string& place, En
   refuse_unsupported(json, place);
   FieldWriter used;
   fields(config, used);
-  warn_of_unknown_keys(json, place, used.object);
+  warn_of_unknown_keys(json, place, used.object, keys_without_effect());
   check_encoder_config(config, place);
   const Json layers = json.value("num_feat_extract_layers", Json(config.conv_dim.size()));
   if (layers != Json(config.conv_dim.size())) {

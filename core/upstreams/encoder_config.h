@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,11 @@ void hubert_fields(EncoderConfig& config, Fields& f);
 
 /// Throws ConfigError, naming `place` and the keys, if the sizes do not fit each other.
 void check_encoder_config(const EncoderConfig& config, const std::string& place);
+
+/// Names, in one warning, the keys of a config.json that are neither in `used` nor among `without_effect`, unless they
+/// switch something off.
+void warn_of_unknown_keys(const Json& json, const std::string& place, const Json& used,
+                          const std::set<std::string>& without_effect);
 
 /// Reads a config.json (`place`: its path). Keys that would change the numbers and are not supported are refused by
 /// name; those known to change nothing (dropout, masking, heads) are passed over; others are named in one warning.

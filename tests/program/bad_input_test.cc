@@ -139,5 +139,85 @@ TEST_P(BadInput, SecondSweepOnALiveOutput) {
   EXPECT_EQ(place_.run("sweep study.json sweep.0.steps=5", GetParam()).code, 0);
 }
 
+constexpr const char* kLongSweep = "sweep study.json rewrites=false sweep.0.steps=400 sweep.0.evaluate_every=100";
+constexpr const char* kTrains = "grep -q trial_started output/journal.jsonl";
+
+TEST_P(BadInput, FullDisk) {
+  // No file may grow past 64 KiB, as if the disk were full then. MPI is kept from files of its own that are larger.
+  const std::string full = "export OMPI_MCA_btl=self,tcp PMIX_MCA_gds=hash\ntrap '' XFSZ\nulimit -f 64";
+  RunResult run = place_.run("extract study.json", GetParam(), full);
+  EXPECT_EQ(run.code, 1) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("File too large"));
+  EXPECT_TRUE(place_.files("features", ".part").empty());
+  extract();
+  run = place_.run("verify features");
+  EXPECT_EQ(run.code, 0) << run.out;
+
+  run = place_.run("sweep study.json", GetParam(), full);
+  EXPECT_EQ(run.code, 1) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("File too large"));
+  run = place_.run("sweep study.json", GetParam());
+  EXPECT_EQ(run.code, 0) << "a full disk must not count as a trial's failure: " << run.err;
+  EXPECT_EQ(place_.done_trials("output").size(), 8U);
+}
+
+TEST_P(BadInput, ControlC) {
+  extract();
+  const RunResult run = place_.run_until(kLongSweep, GetParam(), kTrains, "kill -INT $run");
+  if (GetParam() == 0) {
+    EXPECT_EQ(run.code, 75) << run.err;
+  } else {
+    EXPECT_NE(run.code, 0) << "mpirun ends its ranks soon after and gives a code of its own";
+  }
+  EXPECT_EQ(place_.run(kLongSweep, GetParam()).code, 0);
+  EXPECT_EQ(place_.done_trials("output").size(), 8U);
+}
+
+TEST_P(BadInput, SlurmsSignalStopsASweep) {
+  extract();
+  const RunResult run = place_.run_until(kLongSweep, GetParam(), kTrains, "kill -USR1 $run");
+  EXPECT_EQ(run.code, 75) << run.err;
+  EXPECT_LT(place_.done_trials("output").size(), 8U);
+  EXPECT_EQ(place_.run(kLongSweep, GetParam()).code, 0);
+  EXPECT_EQ(place_.done_trials("output").size(), 8U);
+}
+
+TEST_P(BadInput, SlurmsSignalStopsAnExtraction) {
+  const Workplace place(160);
+  const std::string command = "extract study.json --shard-bytes 5000";
+  ASSERT_EQ(place.run(command + " store=whole").code, 0);
+  const RunResult run = place.run_until(command, GetParam(), "ls features/*/tones/shard-*.h5", "kill -USR1 $run");
+  EXPECT_EQ(run.code, 75) << run.err;
+  EXPECT_LT(place.files("features", ".h5").size(), place.files("whole", ".h5").size());
+  EXPECT_EQ(place.run(command, GetParam()).code, 0);
+  EXPECT_TRUE(place.files("features", ".h5") == place.files("whole", ".h5"));
+}
+
+TEST_P(BadInput, ARankIsKilled) {
+  extract();
+  const int ranks = GetParam();
+  if (ranks == 0) {
+    EXPECT_EQ(place_.run_until(kLongSweep, ranks, kTrains, "kill -9 $run").code, 137);
+  }
+  for (int victim = 0; victim < ranks; ++victim) {
+    const RunResult run = place_.run_until(kLongSweep, ranks, kTrains, "kill -9 $(rank " + std::to_string(victim) + ")");
+    EXPECT_EQ(run.code, 137) << "rank " << victim << ": " << run.err;
+  }
+  EXPECT_EQ(place_.run(kLongSweep, ranks).code, 0);
+  EXPECT_EQ(place_.done_trials("output").size(), 8U);
+}
+
+TEST_P(BadInput, NoStreams) {
+  // Without them the next files that are opened would get their numbers, and be written into.
+  EXPECT_EQ(place_.run("extract study.json", GetParam(), "", "<&- >&- 2>&-").code, 0);
+  EXPECT_EQ(place_.run("verify features").code, 0);
+  EXPECT_EQ(place_.run("sweep study.json sweep.0.steps=5", GetParam(), "", "<&- >&- 2>&-").code, 0);
+  EXPECT_EQ(place_.done_trials("output").size(), 8U);
+  const RunResult run = place_.run("sweep study.json sweep.0.steps=5", GetParam(), "", ">stdout 2>stderr <&-");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("8 done before"));
+  EXPECT_EQ(run.err.find('\r'), std::string::npos) << "a progress bar where there is no terminal";
+}
+
 }  // namespace
 }  // namespace strata

@@ -32,6 +32,13 @@ std::vector<float> tone(int speaker, int index) {
   return samples;
 }
 
+/// What it says; that of u008, which is in train, is longer than any utterance has frames.
+std::string text_of(int utterance) {
+  std::string text = fmt::format("tone {}", static_cast<char>('a' + utterance % 4));
+  for (int i = 0; utterance == 8 && i < 50; ++i) text += " more";
+  return text;
+}
+
 void write_corpus(const fs::path& folder, int utterances) {
   fs::create_directories(folder / "audio");
   std::string manifest;
@@ -41,11 +48,13 @@ void write_corpus(const fs::path& folder, int utterances) {
     const std::string id = fmt::format("u{:03}", u);
     const std::vector<float> samples = tone(speaker, u);
     write_wav(folder / "audio" / (id + ".wav"), samples);
-    manifest += Json{{"id", id}, {"audio", "audio/" + id + ".wav"}, {"duration", samples.size() / 16000.0}, {"speaker", fmt::format("s{}", speaker)}}.dump() + "\n";
+    manifest += Json{{"id", id}, {"audio", "audio/" + id + ".wav"}, {"duration", samples.size() / 16000.0}, {"speaker", fmt::format("s{}", speaker)}, {"text", text_of(u)}}.dump() + "\n";
     splits[u / 4 % 4 == 0 ? "dev" : u / 4 % 4 == 1 ? "test" : "train"] += id + "\n";
   }
   write_file_atomically(folder / "utterances.jsonl", manifest);
-  for (const auto& [name, ids] : splits) write_file_atomically(folder / ("sid." + name + ".txt"), ids);
+  for (const auto& [name, ids] : splits) {
+    for (const char* task : {"sid.", "asr."}) write_file_atomically(folder / (task + name + ".txt"), ids);
+  }
 }
 
 Json default_study() {
@@ -95,19 +104,32 @@ Workplace::Workplace(int utterances) {
 
 Workplace::~Workplace() { fs::remove_all(folder_); }
 
-RunResult Workplace::run(const std::string& arguments, int ranks) const {
-  const std::string line = fmt::format("cd {} && timeout -k 5 300 {} >stdout 2>stderr </dev/null", folder_.string(), command_line(arguments, ranks));
-  return finish(folder_, std::system(line.c_str()));
+RunResult Workplace::run(const std::string& arguments, int ranks, const std::string& before, const std::string& streams) const {
+  write("stdout", "");
+  write("stderr", "");
+  write("script", fmt::format("cd {}\n{}\ntimeout -k 5 300 {} {}\n", folder_.string(), before, command_line(arguments, ranks), streams));
+  return finish(folder_, std::system(("bash " + (folder_ / "script").string()).c_str()));
 }
 
-RunResult Workplace::run_and_signal(const std::string& arguments, int ranks, int signal, double seconds, int victim) const {
-  // Processes of the program in this folder, by age: under mpirun they are started in the order of their ranks.
-  const std::string find = fmt::format("pgrep -f '^{} ' | while read p; do [ \"$(readlink /proc/$p/cwd)\" = \"$(readlink -f .)\" ] && echo $p; done | sort -n | sed -n {}p",
-                                       program().string(), victim + 1);
-  const std::string script = fmt::format("cd {}\ntimeout -k 5 300 {} >stdout 2>stderr </dev/null &\nrun=$!\nsleep {}\npid=$({})\n[ -z \"$pid\" ] || kill -{} $pid\nwait $run\n",
-                                         folder_.string(), command_line(arguments, ranks), seconds, find, signal);
+RunResult Workplace::run_until(const std::string& arguments, int ranks, const std::string& condition, const std::string& action) const {
+  // Job control (set -m), or the shell would have the program ignore SIGINT.
+  const std::string script = fmt::format(R"(cd {}
+set -m
+{} >stdout 2>stderr </dev/null &
+run=$!
+(sleep 120; kill -9 $run) &
+watch=$!
+rank() {{ pgrep -P $run | sort -n | sed -n $(($1 + 1))p; }}
+until {{ {}; }} || ! kill -0 $run; do sleep 0.05; done
+{}
+wait $run
+code=$?
+kill -- -$watch
+exit $code
+)",
+                                         folder_.string(), command_line(arguments, ranks), condition, action);
   write("script", script);
-  return finish(folder_, std::system(("bash " + (folder_ / "script").string() + " 2>/dev/null").c_str()));
+  return finish(folder_, std::system(("bash " + (folder_ / "script").string() + " >/dev/null 2>&1").c_str()));
 }
 
 Json Workplace::read_study() const { return Json::parse(read("study.json")); }

@@ -29,9 +29,13 @@ class Workplace {
 
   const std::filesystem::path& folder() const { return folder_; }
   /// Runs `strata ARGUMENTS` in the folder, under mpirun where ranks > 0. Times out after five minutes (code 124).
-  RunResult run(const std::string& arguments, int ranks = 0) const;
-  /// Starts it and sends `signal` to the program (to rank `victim` under mpirun) after `seconds`.
-  RunResult run_and_signal(const std::string& arguments, int ranks, int signal, double seconds, int victim = 0) const;
+  ///   before   shell commands in front of it, such as limits
+  ///   streams  where its input and output go; RunResult holds what it writes to the files stdout and stderr
+  RunResult run(const std::string& arguments, int ranks = 0, const std::string& before = "",
+                const std::string& streams = ">stdout 2>stderr </dev/null") const;
+  /// Starts it, waits until the shell command `condition` succeeds, and runs `action`, to which $run is the process that was
+  /// started (mpirun where ranks > 0) and `rank N` prints that of a rank. Ended after two minutes (code 137).
+  RunResult run_until(const std::string& arguments, int ranks, const std::string& condition, const std::string& action) const;
 
   Json read_study() const;
   void write_study(const Json& study) const;

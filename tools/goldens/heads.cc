@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/base/error.h"
 #include "core/heads/head.h"
@@ -7,6 +8,7 @@
 #include "core/losses/ctc.h"
 #include "core/metrics/accuracy.h"
 #include "core/metrics/ctc_decoding.h"
+#include "core/metrics/error_rates.h"
 #include "core/metrics/vocabulary.h"
 #include "tools/goldens/golden.h"
 #include "tools/goldens/tolerance.h"
@@ -31,9 +33,11 @@ struct Run {
   at::Tensor features;
   at::Tensor lengths;
 
-  Run(const std::string& type, Fixture& fixture, at::ScalarType dtype)
+  /// `more` are options beside the projector's width.
+  Run(const std::string& type, Fixture& fixture, at::ScalarType dtype, const Json& more = Json::object())
       : features(fixture["features"].to(dtype, false, true).requires_grad_()), lengths(fixture["lengths"]) {
-    const Json options = {{"type", type}, {"projector_width", fixture["param.projector.weight"].size(0)}};
+    Json options = {{"type", type}, {"projector_width", fixture["param.projector.weight"].size(0)}};
+    options.update(more);
     head = HeadRegistry::make(FieldReader(options, "cases.json"),
                               HeadInput{features.size(2), fixture["param.classifier.weight"].size(0)});
     specs = head->parameters();
@@ -79,18 +83,28 @@ at::Tensor finite_nll(const at::Tensor& logits, const at::Tensor& lengths, const
   return nll.masked_fill(nll.isinf(), -1.0);
 }
 
-void check_linear_ctc(const Json& golden_case, Fixture& fixture, Comparison& compare) {
-  const Run run("linear_ctc", fixture, compare.dtype());
+bool is_recurrent(const Fixture& fixture) { return !fixture.keys("param.rnn.").empty(); }
+
+/// PR's head, or that of ASR and SF: then the widths are those of the parameters, the options those of the case.
+Run ctc_run(const Json& golden_case, Fixture& fixture, at::ScalarType dtype) {
+  if (!is_recurrent(fixture)) return Run("linear_ctc", fixture, dtype);
+  Json options = golden_case.value("options", Json::object());
+  options["hidden_width"] = fixture["param.rnn.0.forward.weight_hh"].size(1);
+  return Run("rnn_ctc", fixture, dtype, options);
+}
+
+void check_ctc_head(const Json& golden_case, Fixture& fixture, Comparison& compare) {
+  const Run run = ctc_run(golden_case, fixture, compare.dtype());
   const CtcTargets targets = targets_of(golden_case, fixture);
-  const at::Tensor logits = run.forward();
-  const at::Tensor mean = scalar_of(ctc_loss(logits, run.lengths, targets));
+  const at::Tensor logits = run.forward(), lengths = run.head->output_lengths(run.lengths);
+  const at::Tensor mean = scalar_of(ctc_loss(logits, lengths, targets));
   mean.sum().backward();
 
   compare.tensor("loss", mean, fixture["loss"]);
-  compare.tensor("log_probs", valid_frames(logits.log_softmax(2), run.lengths),
-                 valid_frames(fixture["log_probs"], run.lengths));
-  compare.tensor("nll", finite_nll(logits, run.lengths, targets), fixture["nll"]);
-  compare.tensor("output_lengths", run.lengths, fixture["output_lengths"]);
+  compare.tensor("log_probs", valid_frames(logits.log_softmax(2), lengths),
+                 valid_frames(fixture["log_probs"], lengths));
+  compare.tensor("nll", finite_nll(logits, lengths, targets), fixture["nll"]);
+  compare.tensor("output_lengths", lengths, fixture["output_lengths"]);
   run.compare_gradients(fixture, compare);
 }
 
@@ -107,31 +121,58 @@ void check_ctc_alone(const Json& golden_case, Fixture& fixture, Comparison& comp
 
 void check_head(const Json& golden_case, Fixture& fixture, Comparison& compare) {
   const std::string task = golden_case.at("task");
-  const bool recurrent = !fixture.keys("param.rnn.").empty();
   if (task == "ks" || task == "sid" || task == "er" || task == "ic")
     return check_utterance_head(golden_case, fixture, compare);
-  if (task == "pr" && !recurrent) return check_linear_ctc(golden_case, fixture, compare);
+  if (task == "pr" || task == "asr" || task == "sf") return check_ctc_head(golden_case, fixture, compare);
   if (task == "ctc") return check_ctc_alone(golden_case, fixture, compare);
-  throw DataError(fmt::format("head \"{}\" is not known yet", recurrent ? "rnn_ctc" : task));
+  throw DataError(fmt::format("head \"{}\" is not known yet", task));
 }
 
-/// The decoded texts of a PR case. `hyp` is the expert's, over all frames of the padded batch.
-void check_phone_text(const std::filesystem::path& folder, const Json& golden_case, std::vector<GoldenLine>& lines) {
+/// How a task's symbols become text, and which are never printed.
+struct Writing {
+  std::vector<std::string> symbols;
+  Ids dropped;
+  std::string (*text)(const Ids&, const std::vector<std::string>&);
+  bool cut_to_length = false;  // before decoding; s3prl does so in ASR alone
+};
+
+std::string words_of_letters(const Ids& ids, const std::vector<std::string>& symbols) {
+  return fmt::format("{}", fmt::join(split_at_white_space(letter_text(ids, symbols)), " "));
+}
+
+Writing writing_of(const Json& golden_case) {
+  const std::string task = golden_case.at("task");
+  const std::int64_t blank = golden_case.at("blank");
+  if (task == "asr") return {letter_vocabulary(), {blank, 2}, words_of_letters, true};
+  // The cases of the recurrent head's options use the symbols of the case `pr`.
+  const std::vector<std::string> few = {"<pad>", "<eos>", "<unk>", "SIL", "AA1", "B", "K", "S", "T"};
+  const auto symbols = golden_case.value("symbols", golden_case.contains("options") ? few : phone_vocabulary());
+  return {symbols, {blank, 1}, task == "sf" ? slot_text : spaced_text};
+}
+
+/// The decoded texts of a CTC case, and where there are some the symbols they are made of.
+void check_ctc_text(const std::filesystem::path& folder, const Json& golden_case, std::vector<GoldenLine>& lines) {
   const std::string name = "heads/" + golden_case.at("case").get<std::string>();
   Fixture fixture(folder / (golden_case.at("case").get<std::string>() + ".safetensors"));
-  const Run run("linear_ctc", fixture, at::kDouble);
-  const auto symbols = golden_case.value("symbols", phone_vocabulary());
-  const Ids dropped = {golden_case.at("blank").get<std::int64_t>(), 1};
-  const at::Tensor best = predicted_classes(run.forward().detach());
-  Json hypotheses = Json::array(), references = Json::array();
+  const Run run = ctc_run(golden_case, fixture, at::kDouble);
+  const Writing writing = writing_of(golden_case);
+  const at::Tensor best = predicted_classes(run.forward().detach()), lengths = run.head->output_lengths(run.lengths);
+  Json texts[2], symbols[2];  // hypotheses, references
   for (std::int64_t b = 0; b < best.size(0); ++b) {
-    hypotheses.push_back(spaced_text(ctc_collapse(ids_of(best[b]), dropped), symbols));
+    const std::int64_t frames = writing.cut_to_length ? lengths[b].item<std::int64_t>() : best.size(1);
     Ids target = ids_of(fixture["targets"][b].slice(0, 0, fixture["target_lengths"][b].item<std::int64_t>()));
-    std::erase(target, dropped[1]);
-    references.push_back(spaced_text(target, symbols));
+    std::erase(target, writing.dropped[1]);
+    const Ids both[2] = {ctc_collapse(ids_of(best[b].slice(0, 0, frames)), writing.dropped), target};
+    for (const int i : {0, 1}) {
+      texts[i].push_back(writing.text(both[i], writing.symbols));
+      symbols[i].push_back(spaced_text(both[i], writing.symbols));
+    }
   }
-  lines.push_back(equality_line(name + " hyp", hypotheses == golden_case.at("hyp")));
-  lines.push_back(equality_line(name + " ref", references == golden_case.at("ref")));
+  lines.push_back(equality_line(name + " hyp", texts[0] == golden_case.at("hyp")));
+  lines.push_back(equality_line(name + " ref", texts[1] == golden_case.at("ref")));
+  if (!golden_case.contains("hyp_tokens")) return;
+  lines.push_back(equality_line(name + " hyp_tokens", symbols[0] == golden_case.at("hyp_tokens")));
+  lines.push_back(equality_line(name + " ref_tokens", symbols[1] == golden_case.at("ref_tokens")));
 }
 
 }  // namespace
@@ -140,10 +181,9 @@ std::vector<GoldenLine> check_heads(const std::filesystem::path& folder) {
   std::vector<GoldenLine> lines = check_cases(folder, "heads", check_head);
   guarded(lines, "heads", [&] {
     for (const Json& golden_case : read_json(folder / "cases.json")) {
-      const bool linear_phones = golden_case.at("task") == "pr" && !golden_case.contains("options");
-      if (!linear_phones) continue;
+      if (!golden_case.contains("hyp")) continue;
       guarded(lines, "heads/" + golden_case.at("case").get<std::string>() + " text",
-              [&] { check_phone_text(folder, golden_case, lines); });
+              [&] { check_ctc_text(folder, golden_case, lines); });
     }
   });
   return lines;

@@ -30,10 +30,13 @@ void Journal::append(Json event) {
   using namespace std::chrono;
   event["time"] = duration<double>(system_clock::now().time_since_epoch()).count();
   const std::string line = event.dump() + "\n";
+  const off_t before = ::lseek(fd_, 0, SEEK_END);
   const ssize_t written = ::write(fd_, line.data(), line.size());
-  if (written != static_cast<ssize_t>(line.size()) || ::fdatasync(fd_) != 0) {
-    throw DataError(fmt::format("{}: cannot append: {}", path_.string(), written < 0 || errno != 0 ? std::strerror(errno) : "the disk is full"));
-  }
+  if (written == static_cast<ssize_t>(line.size()) && ::fdatasync(fd_) == 0) return;
+  const std::string reason = written < 0 || written == static_cast<ssize_t>(line.size()) ? std::strerror(errno) : "the disk is full";
+  // A part of a line would spoil the next event.
+  if (::ftruncate(fd_, before) != 0) throw DataError(fmt::format("{}: cannot append ({}), nor take back a part of an event: {}", path_.string(), reason, std::strerror(errno)));
+  throw DataError(fmt::format("{}: cannot append: {}", path_.string(), reason));
 }
 
 std::vector<Json> Journal::replay(const fs::path& path) {

@@ -68,6 +68,14 @@ Json read_record(const fs::path& path) {
   return file ? Json::parse(file, nullptr, false) : Json();
 }
 
+/// True if two records are of one process: a record without heartbeat.
+bool same_process(const Json& a, const Json& b) {
+  const auto identity = [](const Json& record) {
+    return record.is_object() ? Json{record.value("host", Json()), record.value("boot_id", Json()), record.value("pid", Json()), record.value("start_time", Json())} : Json();
+  };
+  return identity(a) == identity(b);
+}
+
 }  // namespace
 
 Json Owner::live(const fs::path& folder) {
@@ -107,12 +115,13 @@ Owner::~Owner() {
   }
   ended_.notify_all();
   heartbeat_.join();
-  ::unlink(path_.c_str());
+  if (same_process(read_record(path_), record_)) ::unlink(path_.c_str());
 }
 
 void Owner::beat() {
   std::unique_lock lock(mutex_);
   while (!ended_.wait_for(lock, kBeat, [this] { return end_; })) {
+    if (!same_process(read_record(path_), record_)) continue;  // another host thought us dead and took the folder
     record_["heartbeat"] = now_seconds();
     try {
       write_file_atomically(path_, record_.dump() + "\n");

@@ -22,6 +22,25 @@ std::string part_text(const Json& part) {
   return text;
 }
 
+void apply(const Json& event, StudyState& state) {
+  const std::string kind = event.at("event"), id = event.at("trial");
+  if (kind == "trial_started") state.started[id] = event.at("time");
+  if (kind == "trial_failed") state.failed[id] = event.at("reason");
+  if (kind == "trial_done") {
+    state.done[id] = event;
+    state.failed.erase(id);
+  }
+  if (kind == "trial_failed" || kind == "trial_done") state.started.erase(id);
+}
+
+Json read_record(const fs::path& path) {
+  const Json record = read_json(path);
+  if (!record.is_object() || !record.contains("name") || !record["name"].is_string()) {
+    throw DataError(fmt::format("{}: not a valid record of a study", path.string()));
+  }
+  return record;
+}
+
 std::vector<std::string> listed_taps(const FeatureSpec& spec) {
   std::vector<std::string> names;
   for (const Tap& tap : spec.taps) {
@@ -36,16 +55,12 @@ StudyState replay_state(const fs::path& output) {
   StudyState state;
   const fs::path path = output / "journal.jsonl";
   for (const Json& event : Journal::replay(path)) {
-    const std::string kind = event.value("event", "");
     if (!event.contains("trial")) continue;
-    const std::string id = event.at("trial");
-    if (kind == "trial_started") state.started[id] = event.value("time", 0.0);
-    if (kind == "trial_failed") state.failed[id] = event.value("reason", "");
-    if (kind == "trial_done") {
-      state.done[id] = event;
-      state.failed.erase(id);
+    try {
+      apply(event, state);
+    } catch (const Json::exception& e) {
+      throw DataError(fmt::format("{}: {} is no event of a trial: {}", path.string(), event.dump(), e.what()));
     }
-    if (kind == "trial_failed" || kind == "trial_done") state.started.erase(id);
   }
   return state;
 }
@@ -53,8 +68,7 @@ StudyState replay_state(const fs::path& output) {
 void check_study_record(const Study& study) {
   const fs::path path = study.output / "study.json";
   if (!fs::exists(path)) return;
-  const Json record = read_json(path);
-  const std::string name = record.value("name", "");
+  const std::string name = read_record(path)["name"];
   if (name != study.name) {
     throw ConfigError(fmt::format("{}: this output belongs to the study \"{}\", not to \"{}\"; choose another output", study.output.string(), name, study.name));
   }
@@ -68,7 +82,7 @@ void write_study_record(const Study& study, const StudyFacts& facts, const Expan
   for (const auto& [name, task] : facts.tasks) record["tasks"][name] = {{"metrics", task.metrics}};
   for (const auto& [name, upstream] : facts.upstreams) record["layers"][name] = listed_taps(upstream.spec);
   if (fs::exists(path)) {
-    const Json before = read_json(path);
+    const Json before = read_record(path);
     if (before.value("study", Json()) != study.source) log_info("{}: the study has changed since its last run; what is done stays, the rest follows the new study", path.string());
   }
   write_file_atomically(path, record.dump(1) + "\n");

@@ -40,6 +40,16 @@ std::set<std::string> list_options(const Json& object) {
 template <class Kind>
 Choices expand_object(const Json& object) {
   if (!object.is_object()) return {object};
+  if (object.value("type", Json()).is_array()) {  // which options are lists by nature depends on the type: it goes first
+    Choices all;
+    Json one = object;
+    for (const Json& type : object.at("type")) {
+      one["type"] = type;
+      const Choices expanded = expand_object<Kind>(one);
+      all.insert(all.end(), expanded.begin(), expanded.end());
+    }
+    return all;
+  }
   const std::set<std::string> lists = list_options<Kind>(object);
   Choices all = {Json::object()};
   for (const auto& [key, value] : object.items()) {
@@ -116,6 +126,14 @@ std::vector<Axis> read_axes(const Json& block, const std::string& file, const st
   return axes;
 }
 
+Json listed_taps(const FeatureSpec& spec) {
+  Json names = Json::array();
+  for (const Tap& tap : spec.taps) {
+    if (tap.listed) names.push_back(tap.name);
+  }
+  return names;
+}
+
 /// One point of a block: resolves and checks it part by part.
 class PointResolver {
  public:
@@ -127,8 +145,9 @@ class PointResolver {
     const auto& task_facts = facts_.tasks.at(task);
     trial.config["semantics"] = kTrainingSemantics;
     trial.config["task"] = task_facts.identity;
-    trial.config["upstreams"] = resolve_upstreams(point, task_facts.corpus);
     trial.config["interface"] = InterfaceRegistry::resolve(component(point, "interface"));
+    const bool names_taps = !trial.config["interface"].value("taps", Json::array()).empty();
+    trial.config["upstreams"] = resolve_upstreams(point, task_facts.corpus, !names_taps);
     trial.config["fusion"] = FusionRegistry::resolve(component(point, "fusion"));
     trial.config["head"] = point["head"].is_null() ? task_facts.head : HeadRegistry::resolve(component(point, "head"));
     trial.config["optimizer"] = OptimizerRegistry::resolve(component(point, "optimizer"));
@@ -165,7 +184,8 @@ class PointResolver {
     return name;
   }
 
-  Json resolve_upstreams(const Json& point, const std::string& corpus) const {
+  /// `listed`: the interface reads all taps of the layer list, so what a store has of it determines the result.
+  Json resolve_upstreams(const Json& point, const std::string& corpus, bool listed) const {
     const Json& names = point["upstreams"];
     if (!names.is_array() || names.empty()) fail("upstreams", fmt::format("{} is not allowed; takes a list of names, or a list of such lists", names.dump()));
     Json resolved = Json::array();
@@ -173,6 +193,7 @@ class PointResolver {
       if (!name.is_string()) fail("upstreams", fmt::format("{} is not allowed; takes a name", name.dump()));
       const auto& facts = facts_.upstreams.at(known_name(facts_.upstreams, name, "upstreams"));
       resolved.push_back({{"fingerprint", facts.fingerprint}});
+      if (listed) resolved.back()["taps"] = listed_taps(facts.spec);
       if (facts.missing.contains(corpus)) resolved.back()["missing"] = facts.missing.at(corpus);
     }
     return resolved;
@@ -197,20 +218,23 @@ class PointResolver {
   std::string path_;
 };
 
-/// Indices of the taps an interface reads of one upstream.
-InterfaceInput input_of(const FeatureSpec& spec, const std::vector<std::string>& taps) {
-  const std::vector<std::size_t> chosen = choose_taps(spec.taps, taps);
-  return {static_cast<std::int64_t>(chosen.size()), spec.taps[chosen.front()].width};
-}
-
-/// Builds the model for its refusals; throws ConfigError with the reason.
+/// Builds loader and model for their refusals; throws ConfigError with the reason.
 void check_shapes(const Trial& trial, const StudyFacts& facts, const PointResolver& resolver, const Json& point) {
+  std::vector<LoaderSource> sources;
   std::vector<InterfaceInput> inputs;
   for (const Json& name : trial.names["upstreams"]) {
-    inputs.push_back(input_of(facts.upstreams.at(name).spec, trial.config["interface"].value("taps", std::vector<std::string>())));
+    const std::vector<Tap>& taps = facts.upstreams.at(name).spec.taps;
+    const auto chosen = choose_taps(taps, trial.config["interface"].value("taps", std::vector<std::string>()));
+    inputs.push_back({static_cast<std::int64_t>(chosen.size()), taps[chosen.front()].width});
+    sources.push_back({nullptr, taps, chosen});  // nothing is read: the loader is asked whether widths and rates fit
   }
+  FeatureLoader(std::move(sources));
+  const auto& task = facts.tasks.at(trial.names["task"]);
   const ModelParts parts{resolver.component(point, "interface"), resolver.component(point, "fusion"), FieldReader(trial.config["head"], "head")};
-  Model(parts, inputs, facts.tasks.at(trial.names["task"]).classes);
+  if (Model(parts, inputs, task.classes).output() != task.output) {
+    throw ConfigError(fmt::format("not applicable: head {} decides once per {}, the task does not", trial.config["head"]["type"].get<std::string>(),
+                                  task.output == HeadOutput::kUtteranceLogits ? "frame" : "utterance"));
+  }
 }
 
 void expand_block(const Study& study, const StudyFacts& facts, std::size_t index, Expansion& out, std::set<std::string>& seen) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/config/json.h"
+#include "core/heads/head.h"
 #include "core/tensor/feature_spec.h"
 #include "trainers/study/study.h"
 
@@ -29,6 +30,7 @@ struct StudyFacts {
     std::string corpus;
     Json head;                   // resolved: the study's, or the task's default
     std::int64_t classes = 0;
+    HeadOutput output = HeadOutput::kUtteranceLogits;  // the decision that its loss takes
     Json metrics = Json::array();  // [{"name", "higher_is_better", "unit"}], the one that chooses checkpoints first
   };
   std::map<std::string, UpstreamFacts> upstreams;

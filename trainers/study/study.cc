@@ -82,9 +82,9 @@ Study read_study(const fs::path& file, const std::vector<std::string>& overrides
   study.name = require_text(reader, "name");
   std::string root;
   reader.text("root", root, "");
-  study.root = file.parent_path() / root;
-  study.output = study.root / require_text(reader, "output");
-  study.store = study.root / require_text(reader, "store");
+  study.root = (file.parent_path() / root).lexically_normal();
+  study.output = (study.root / require_text(reader, "output")).lexically_normal();
+  study.store = (study.root / require_text(reader, "store")).lexically_normal();
 
   FieldReader corpora = reader.child("corpora");
   for (const std::string& name : corpora.keys()) {

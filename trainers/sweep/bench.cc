@@ -1,5 +1,6 @@
 #include "trainers/sweep/bench.h"
 
+#include <ATen/ops/full.h>
 #include <fmt/format.h>
 
 #include <set>
@@ -8,6 +9,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "data/audio/effects/effect.h"
+#include "trainers/training/trainer.h"
 
 namespace strata {
 namespace {
@@ -53,7 +55,7 @@ void Bench::open_tasks() {
     resolved["hashes"] = split_hashes(corpus, resolved["splits"]);
     resolved["effects"] = resolve_effects(corpus_entry.effects, file, "/corpora/" + entry.corpus + "/effects");
     const Json head = entry.head.is_null() ? tasks_[name]->default_head() : entry.head;
-    facts_.tasks[name] = {resolved, entry.corpus, HeadRegistry::resolve(FieldReader(head, file, "/tasks/" + name + "/head")), tasks_[name]->classes()};
+    facts_.tasks[name] = {resolved, entry.corpus, HeadRegistry::resolve(FieldReader(head, file, "/tasks/" + name + "/head")), tasks_[name]->classes(), tasks_[name]->output()};
     facts_.tasks[name].metrics = metrics_json(*tasks_[name]);
   }
 }
@@ -106,6 +108,17 @@ FeatureLoader Bench::loader(const Trial& trial) const {
     sources.push_back({&features(name, trial.names.at("task")), taps, choose_taps(taps, trial.config.at("interface").value("taps", std::vector<std::string>()))});
   }
   return FeatureLoader(std::move(sources));
+}
+
+std::vector<std::string> Bench::too_short(const Trial& trial, const std::string& split) const {
+  const FeatureLoader frames = loader(trial);
+  const Model model = build_model(trial, task(trial), frames);
+  std::vector<std::string> found;
+  for (const std::string& id : ids(trial, split)) {
+    const at::Tensor length = model.output_lengths(at::full({1}, frames.frames(id), at::kLong));
+    if (length.item<std::int64_t>() < task(trial).frames_needed(id)) found.push_back(id);
+  }
+  return found;
 }
 
 const TimeMeans& Bench::time_means(const Trial& trial) {

@@ -35,6 +35,9 @@ class Bench {
   /// The utterances of a split ("train", "dev", "test") that all upstreams of the trial have features of.
   std::vector<std::string> ids(const Trial& trial, const std::string& split) const;
 
+  /// Those of a split that have fewer frames than their loss needs (Task::frames_needed): it is infinite and counts 0.
+  std::vector<std::string> too_short(const Trial& trial, const std::string& split) const;
+
  private:
   const CorpusFeatures& features(const std::string& upstream, const std::string& task) const;
   void open_tasks();

@@ -67,6 +67,20 @@ Decision decide(const Expansion& expansion, const Bench& bench, const StudyState
   return decision;
 }
 
+/// Says, once for all trials that see the same, which utterances are too short for their loss.
+void warn_of_short_utterances(const Expansion& expansion, const Decision& decision, const Bench& bench) {
+  std::set<std::string> said;
+  for (const std::size_t t : decision.pending) {
+    const Trial& trial = expansion.trials[t];
+    const Json key = {trial.names, trial.config.at("interface").value("taps", Json()), trial.config.at("head")};
+    if (!said.insert(key.dump()).second) continue;
+    const std::vector<std::string> ids = bench.too_short(trial, "train");
+    if (ids.empty()) continue;
+    log_warning("task {}: {} of {} training utterances have fewer frames than their targets need, the first \"{}\": their loss counts as 0",
+                trial.names.at("task").dump(), ids.size(), bench.ids(trial, "train").size(), ids.front());
+  }
+}
+
 std::string plan_text(const Expansion& expansion, const Decision& decision, const Bench& bench, int ranks, int group, bool rewrites) {
   std::string text = fmt::format("{} trials: {} done, {} failed earlier, {} to train, on {} ranks in groups of {}\n", expansion.trials.size(),
                                  decision.done, decision.failed, decision.pending.size(), ranks, group);
@@ -177,6 +191,8 @@ Json train_one(const Trial& trial, const Study& study, Bench& bench, const Commu
     const Json event = finish_trial(trial, trainer, data, study, group.rank() == 0);
     if (group.rank() == 0) fs::remove_all(bank);
     return {{"event", event}};
+  } catch (const FileError&) {
+    throw;  // on a full disk every trial would fail, and none of them deserves it
   } catch (const Error& e) {
     // In a group the others wait in a collective that this rank will not join: the job cannot go on.
     if (group.size() > 1) throw;
@@ -234,6 +250,8 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
   }
   for (const NotApplicable& combination : expansion.not_applicable) log_info("not applicable: {}: {}", combination.combination, combination.reason);
   log_info("sweep: {} trials, {} of them done, {} to train on {} ranks in groups of {}", summary.trials, decision.done, decision.pending.size(), world.size(), group_ranks);
+
+  if (first) warn_of_short_utterances(expansion, decision, *bench);
 
   at::set_num_threads(options.threads > 0 ? options.threads : share_of_cores(world.local_size()));
   const int groups = world.size() / group_ranks;

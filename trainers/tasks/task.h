@@ -49,6 +49,10 @@ class Task {
   /// Names of the classes or symbols, by index.
   virtual const std::vector<std::string>& labels() const = 0;
 
+  /// Frames of the head's output that an utterance's loss needs, or it is infinite and counts 0: CTC's symbols, and a
+  /// blank between two equal ones.
+  virtual std::int64_t frames_needed(const std::string&) const { return 1; }
+
   virtual Targets targets(std::span<const std::string> ids) const = 0;
 
   ///   logits   as `output()` says;  lengths [B] int64 valid frames

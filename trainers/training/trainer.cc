@@ -13,6 +13,7 @@
 #include <map>
 
 #include "core/base/error.h"
+#include "core/base/random.h"
 #include "core/base/stop.h"
 #include "core/tensor/safetensors.h"
 
@@ -26,6 +27,14 @@ std::vector<std::string> pick(const std::vector<std::string>& ids, const std::ve
   std::vector<std::string> picked;
   for (const std::int64_t i : indices) picked.push_back(ids[static_cast<std::size_t>(i)]);
   return picked;
+}
+
+/// What dropout masks are drawn from.
+UtteranceKeys utterance_keys(const Trial& trial, std::int64_t step, const std::vector<std::string>& ids) {
+  const std::uint64_t seed = trial.config.at("seed");
+  UtteranceKeys keys;
+  for (const std::string& id : ids) keys.push_back(RandomStream({seed, key_of(trial.id), static_cast<std::uint64_t>(step), key_of(id)}).next());
+  return keys;
 }
 
 FieldReader part(const Trial& trial, const char* key) { return FieldReader(trial.config.at(key), "trial " + trial.id, std::string("/") + key); }
@@ -95,8 +104,9 @@ void Trainer::train_step() {
   float* tail = reduced_.mutable_data_ptr<float>() + size;
   if (!mine.empty()) {
     const FeatureBatch batch = data_.source->load(mine);
-    const at::Tensor logits = model_.forward(view_parameters(model_.parameters(), flat_), batch.features, batch.lengths);
-    const LossSum loss = data_.task->loss(logits, batch.lengths, data_.task->targets(mine));
+    const Parameters parameters = view_parameters(model_.parameters(), flat_);
+    const at::Tensor logits = model_.forward_in_training(parameters, batch.features, batch.lengths, utterance_keys(trial_, step_, mine));
+    const LossSum loss = data_.task->loss(logits, model_.output_lengths(batch.lengths), data_.task->targets(mine));
     loss.sum.backward();
     tail[0] = loss.sum.item<float>();
     tail[1] = static_cast<float>(loss.count);
@@ -151,12 +161,13 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
     const FeatureBatch batch = data_.source->load(some);
     const at::Tensor logits = model_.forward(parameters, batch.features, batch.lengths);
     const Targets targets = data_.task->targets(some);
-    const auto measured = data_.task->measure(some, logits, batch.lengths, targets, predictions ? &mine : nullptr);
+    const at::Tensor lengths = model_.output_lengths(batch.lengths);
+    const auto measured = data_.task->measure(some, logits, lengths, targets, predictions ? &mine : nullptr);
     for (std::size_t m = 0; m < metrics.size(); ++m) {
       sums[2 * m] += measured[m].sum;
       sums[2 * m + 1] += measured[m].count;
     }
-    const LossSum loss = data_.task->loss(logits, batch.lengths, targets);
+    const LossSum loss = data_.task->loss(logits, lengths, targets);
     sums[sums.size() - 2] += loss.sum.item<double>();
     sums[sums.size() - 1] += loss.count;
   }
