@@ -20,11 +20,13 @@ std::map<std::string, Json> lines_by_id(const std::string& text) {
   return lines;
 }
 
+void expect_done(const RunResult& run) { ASSERT_EQ(run.code, 0) << run.err; }
+
 /// Predicting from audio gives, for every utterance of the test split, what the sweep wrote down from stored features.
 TEST(Apply, PredictsFromAudioWhatTheSweepPredicted) {
   const Workplace place;
-  ASSERT_EQ(place.run("extract study.json").code, 0);
-  ASSERT_EQ(place.run("sweep study.json").code, 0);
+  ASSERT_NO_FATAL_FAILURE(expect_done(place.run("extract study.json")));
+  ASSERT_NO_FATAL_FAILURE(expect_done(place.run("sweep study.json")));
   std::size_t compared = 0;
   for (const auto& [trial, event] : place.done_trials("output")) {
     const RunResult run = place.run("predict output/trials/" + trial + " manifests");
@@ -41,8 +43,8 @@ TEST(Apply, PredictsFromAudioWhatTheSweepPredicted) {
 
 TEST(Apply, FindsTheModelsOfATrialThatWasMoved) {
   const Workplace place;
-  ASSERT_EQ(place.run("extract study.json").code, 0);
-  ASSERT_EQ(place.run("sweep study.json sweep.0.upstreams=untrained sweep.0.optimizer.learning_rate=1e-3").code, 0);
+  ASSERT_NO_FATAL_FAILURE(expect_done(place.run("extract study.json")));
+  ASSERT_NO_FATAL_FAILURE(expect_done(place.run("sweep study.json 'sweep.0.upstreams=[[\"untrained\"]]' sweep.0.optimizer.learning_rate=1e-3")));
   const std::string trial = place.done_trials("output").begin()->first;
   std::filesystem::rename(place.folder() / "model", place.folder() / "moved");
   std::filesystem::rename(place.folder() / "output/trials" / trial, place.folder() / "alone");
@@ -61,9 +63,9 @@ TEST(Apply, FindsTheModelsOfATrialThatWasMoved) {
 
 TEST(Apply, StatusAndReportOfSeveralOutputs) {
   const Workplace place;
-  ASSERT_EQ(place.run("extract study.json").code, 0);
-  ASSERT_EQ(place.run("sweep study.json output=one sweep.0.upstreams=fbank").code, 0);
-  ASSERT_EQ(place.run("sweep study.json output=two sweep.0.upstreams=untrained").code, 0);
+  ASSERT_NO_FATAL_FAILURE(expect_done(place.run("extract study.json")));
+  ASSERT_NO_FATAL_FAILURE(expect_done(place.run("sweep study.json output=one 'sweep.0.upstreams=[[\"fbank\"]]'")));
+  ASSERT_NO_FATAL_FAILURE(expect_done(place.run("sweep study.json output=two 'sweep.0.upstreams=[[\"untrained\"]]'")));
   RunResult run = place.run("status one");
   EXPECT_EQ(run.code, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("tones: 4 trials: 4 done, 0 interrupted, 0 waiting, 0 failed\n"));

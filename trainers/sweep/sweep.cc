@@ -107,7 +107,7 @@ Json finish_trial(const Trial& trial, const Trainer& trainer, const TrialData& d
   const Json record = {{"event", "trial_done"}, {"trial", trial.id}, {"best", trainer.best()}, {"test", test}, {"parameters", parameters}, {"seconds", trainer.seconds()}};
   const fs::path folder = study.output / "trials" / trial.id;
   Json description = {{"id", trial.id}, {"config", trial.config}, {"names", trial.names}, {"parameters", parameters}, {"labels", data.task->labels()}, {"upstreams", Json::object()},
-                      {"alignment", "repeat to the finest frame rate, cut to the shortest"}, {"root", fs::absolute(study.root).lexically_normal().string()}};
+                      {"alignment", "repeat to the finest frame rate, cut to the shortest"}, {"root", fs::absolute(study.root / ".").lexically_normal().string()}};
   for (std::size_t u = 0; u < trial.names.at("upstreams").size(); ++u) {
     const std::string name = trial.names.at("upstreams")[u];
     description["upstreams"][name] = study.source.at("upstreams").at(name);
