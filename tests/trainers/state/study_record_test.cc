@@ -68,7 +68,7 @@ TEST(StudyRecord, RefusesTheOutputOfAnotherStudy) {
   Expansion expansion;
   expansion.trials.push_back({"0123", {{"seed", 0}}, {{"task", "sid"}}});
   expansion.not_applicable.push_back({"hconv on fbank", "one layer"});
-  write_study_record(quick, expansion, {{"host", "here"}});
+  write_study_record(quick, StudyFacts(), expansion, {{"host", "here"}});
   check_study_record(quick);
   EXPECT_EQ(error_of<ConfigError>([&] { check_study_record(study_in(output, "slow")); }),
             output.string() + ": this output belongs to the study \"quick\", not to \"slow\"; choose another output");
@@ -83,10 +83,10 @@ TEST(StudyRecord, RefusesTheOutputOfAnotherStudy) {
 TEST(StudyRecord, FollowsAStudyThatChanged) {
   const fs::path output = fresh_folder();
   Study study = study_in(output, "quick");
-  write_study_record(study, {}, {});
+  write_study_record(study, StudyFacts(), Expansion(), Json());
   study.source["keep"] = "all";
   check_study_record(study);
-  write_study_record(study, {}, {});
+  write_study_record(study, StudyFacts(), Expansion(), Json());
   EXPECT_EQ(read_json(output / "study.json")["study"]["keep"], "all");
 }
 
