@@ -73,7 +73,7 @@ std::string command_line(const std::string& arguments, int ranks) {
   std::string line;
   if (ranks > 0) {
     // Sandboxes share /tmp and process numbers: without folders of their own two mpirun of two tests meet.
-    line = "OMPI_MCA_orte_tmpdir_base=$PWD OMPI_MCA_btl_vader_backing_directory=$PWD mpirun --allow-run-as-root --oversubscribe --bind-to none --mca orte_base_help_aggregate 0 -np " + std::to_string(ranks) + " ";
+    line = "env OMPI_MCA_orte_tmpdir_base=$PWD OMPI_MCA_btl_vader_backing_directory=$PWD mpirun --allow-run-as-root --oversubscribe --bind-to none --mca orte_base_help_aggregate 0 -np " + std::to_string(ranks) + " ";
   }
   return line + program().string() + " " + arguments;
 }
