@@ -3,7 +3,7 @@
 namespace strata {
 
 /// From now on SIGTERM, SIGINT and SIGUSR1 (Slurm's --signal) ask for a stop instead of ending the process: finish the
-/// step, save, exit with kExitRequeue. A second SIGINT ends it at once.
+/// step, save, exit with kExitRequeue. A second SIGINT ends it at once. SIGXFSZ is ignored.
 void install_stop_signals();
 
 /// The signal that asked for a stop, or 0.
