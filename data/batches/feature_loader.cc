@@ -11,11 +11,20 @@
 
 namespace strata {
 
-FeatureLoader::FeatureLoader(std::vector<LoaderSource> sources) : sources_(std::move(sources)) {
-  finest_hop_ = std::numeric_limits<std::int64_t>::max();
-  for (const LoaderSource& source : sources_) {
-    for (const std::size_t tap : source.chosen) finest_hop_ = std::min(finest_hop_, source.taps[tap].hop_samples);
+namespace {
+
+std::vector<Tap> chosen_taps(const std::vector<LoaderSource>& sources) {
+  std::vector<Tap> taps;
+  for (const LoaderSource& source : sources) {
+    for (const std::size_t tap : source.chosen) taps.push_back(source.taps[tap]);
   }
+  return taps;
+}
+
+}  // namespace
+
+FeatureLoader::FeatureLoader(std::vector<LoaderSource> sources, const AlignmentRule& rule)
+    : sources_(std::move(sources)), alignment_(rule, chosen_taps(sources_)) {
   for (const LoaderSource& source : sources_) {
     const Tap& first = source.taps[source.chosen.front()];
     for (const std::size_t tap : source.chosen) {
@@ -23,10 +32,6 @@ FeatureLoader::FeatureLoader(std::vector<LoaderSource> sources) : sources_(std::
       if (t.width != first.width) {
         throw ConfigError(fmt::format("taps {} and {} have widths {} and {}: an interface reads layers of one width; name the taps it is to read",
                                       first.name, t.name, first.width, t.width));
-      }
-      if (t.hop_samples % finest_hop_ != 0) {
-        throw ConfigError(fmt::format("tap {} has a frame every {} samples, which is no multiple of the finest, {}: frames cannot be repeated to it",
-                                      t.name, t.hop_samples, finest_hop_));
       }
     }
   }
@@ -36,7 +41,7 @@ std::int64_t FeatureLoader::frames(const std::string& id) const {
   std::int64_t shortest = std::numeric_limits<std::int64_t>::max();
   for (const LoaderSource& source : sources_) {
     for (const std::size_t tap : source.chosen) {
-      shortest = std::min(shortest, source.features->frames(id, tap) * (source.taps[tap].hop_samples / finest_hop_));
+      shortest = std::min(shortest, alignment_.frames(source.features->frames(id, tap), source.taps[tap]));
     }
   }
   if (shortest < 1) throw DataError(fmt::format("utterance \"{}\" has no frames to train on", id));
@@ -60,9 +65,7 @@ FeatureBatch FeatureLoader::load(const std::vector<std::string>& ids) const {
       const std::int64_t length = batch.lengths.const_data_ptr<std::int64_t>()[b];
       for (std::int64_t l = 0; l < layers; ++l) {
         const std::size_t tap = source.chosen[static_cast<std::size_t>(l)];
-        const std::int64_t factor = source.taps[tap].hop_samples / finest_hop_;
-        at::Tensor frames = source.features->read(ids[static_cast<std::size_t>(b)], tap);
-        if (factor > 1) frames = frames.repeat_interleave(factor, 0);
+        const at::Tensor frames = alignment_.apply(source.features->read(ids[static_cast<std::size_t>(b)], tap), source.taps[tap]);
         out[b].narrow(0, 0, length).select(1, l).copy_(frames.narrow(0, 0, length));
       }
     }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/tensor/feature_spec.h"
+#include "data/batches/alignment.h"
 #include "data/store/store.h"
 
 namespace strata {
@@ -32,12 +33,12 @@ struct LoaderSource {
   std::vector<std::size_t> chosen;      // indices into taps, in the order of the layers
 };
 
-/// Reads batches from stores. Alignment, which is recorded with each result: every tap is repeated to the finest frame rate
-/// among all taps of all upstreams, then all are cut to the shortest. Thread-safe.
+/// Reads batches from stores. Every tap of every upstream is brought to one frame rate, then all are cut to the shortest;
+/// see Alignment. Thread-safe.
 class FeatureLoader : public BatchSource {
  public:
-  /// Throws ConfigError if widths within an upstream differ or a rate is not a multiple of the finest.
-  explicit FeatureLoader(std::vector<LoaderSource> sources);
+  /// Throws ConfigError if widths within an upstream differ or rates do not fit.
+  explicit FeatureLoader(std::vector<LoaderSource> sources, const AlignmentRule& rule = {});
 
   FeatureBatch load(const std::vector<std::string>& ids) const override;
 
@@ -45,10 +46,11 @@ class FeatureLoader : public BatchSource {
   std::int64_t frames(const std::string& id) const;
 
   const std::vector<LoaderSource>& sources() const { return sources_; }
+  const Alignment& alignment() const { return alignment_; }
 
  private:
   std::vector<LoaderSource> sources_;
-  std::int64_t finest_hop_ = 0;
+  Alignment alignment_;
 };
 
 /// The taps an interface reads: those named, or (names empty) the listed ones. Throws ConfigError naming an unknown tap.

@@ -77,6 +77,16 @@ TEST_F(FeatureLoaderTest, AlignsUpstreams) {
   expect_close(batch.features[0][1].narrow(0, 0, 2).select(1, 0), tensor({0, 0.25, 0, 0.25}, {2, 2}));
 }
 
+TEST_F(FeatureLoaderTest, AlignsByTheRuleThatIsGiven) {
+  const FeatureLoader slow({source({2}), source({3})}, {640, false});
+  EXPECT_EQ(slow.frames("a"), 2);  // of 3 groups and 2 slow frames
+  FeatureBatch batch = slow.load({"a"});
+  expect_close(batch.features[0][0].select(1, 0), grid(2, 2));
+  expect_close(batch.features[1][0].select(1, 0), tensor({0.5, 0.75, 1, 2.5, 2.75, 3}, {2, 3}));
+  batch = FeatureLoader({source({2}), source({3})}, {0, true}).load({"a"});
+  expect_close(batch.features[0][0].select(1, 0), tensor({0, 0.25, 0.25, 0.5, 0.75, 1, 1, 1.25}, {4, 2}));
+}
+
 TEST_F(FeatureLoaderTest, RefusesWhatDoesNotAlign) {
   EXPECT_EQ(
       error_of<ConfigError>([&] {
@@ -89,7 +99,7 @@ TEST_F(FeatureLoaderTest, RefusesWhatDoesNotAlign) {
       error_of<ConfigError>([&] {
         FeatureLoader({{&features_, odd, {0, 1}}});
       }),
-      "tap h1 has a frame every 480 samples, which is no multiple of the finest, 320: frames cannot be repeated to it");
+      "tap h1 has a frame every 480 samples, all are to have one every 320: the ratio must be a whole number");
 }
 
 TEST_F(FeatureLoaderTest, RefusesUtterancesWithoutFrames) {
