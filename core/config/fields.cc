@@ -113,6 +113,18 @@ void FieldReader::texts(const char* key, std::vector<std::string>& value, const 
   value = found->get<std::vector<std::string>>();
 }
 
+void FieldReader::index_or_name(const char* key, Json& value, const char* meaning) {
+  const auto found = value_.find(key);
+  if (found == value_.end() || found->is_number()) {
+    std::int64_t index = value.is_number() ? value.get<std::int64_t>() : 0;
+    number(key, index, meaning);
+    if (found != value_.end()) value = index;
+    return;
+  }
+  if (!found->is_string()) fail(key, fmt::format("{} is not allowed; takes an integer or a name", found->dump()));
+  value = *take(key);
+}
+
 void FieldReader::json(const char* key, Json& value, const char*) {
   if (auto found = take(key)) value = std::move(*found);
 }

@@ -40,6 +40,8 @@ class Fields {
   virtual void numbers(const char* key, std::vector<std::int64_t>& value, const char* meaning) = 0;
   virtual void numbers(const char* key, std::vector<double>& value, const char* meaning) = 0;
   virtual void texts(const char* key, std::vector<std::string>& value, const char* meaning) = 0;
+  /// An integer or a string.
+  virtual void index_or_name(const char* key, Json& value, const char* meaning) { json(key, value, meaning); }
   /// Any JSON value: for parts whose structure another component reads.
   virtual void json(const char* key, Json& value, const char* meaning) = 0;
 };
@@ -58,6 +60,7 @@ class FieldReader : public Fields {
   void numbers(const char* key, std::vector<std::int64_t>& value, const char* meaning) override;
   void numbers(const char* key, std::vector<double>& value, const char* meaning) override;
   void texts(const char* key, std::vector<std::string>& value, const char* meaning) override;
+  void index_or_name(const char* key, Json& value, const char* meaning) override;
   void json(const char* key, Json& value, const char* meaning) override;
 
   bool has(const std::string& key) const { return value_.contains(key); }

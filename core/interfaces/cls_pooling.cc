@@ -119,7 +119,8 @@ class ClsPooling : public Interface {
 };
 
 STRATA_REGISTER_INTERFACE("cls_pooling", ClsPoolingOptions, ClsPooling,
-                          "a transformer over layers, frame by frame, read at CLS");
+                          "[cls, x[t, 0] + e_0, ..] through a transformer, read at cls (after arXiv:2406.12209, "
+                          "restated)");
 
 }  // namespace
 }  // namespace strata

@@ -40,7 +40,8 @@ class Concat : public Interface {
   std::int64_t output_width_;
 };
 
-STRATA_REGISTER_INTERFACE("concat", ConcatOptions, Concat, "all layers side by side, then an affine map");
+STRATA_REGISTER_INTERFACE("concat", ConcatOptions, Concat,
+                          "y[t] = W [x[t, 0]; ..; x[t, L - 1]] + b (after arXiv:2406.12209, restated)");
 
 }  // namespace
 }  // namespace strata

@@ -1,9 +1,11 @@
 #include "core/interfaces/grouped_weighted_sum.h"
 
 #include <ATen/ops/bmm.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/sum.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
@@ -56,6 +58,13 @@ class GroupedWeightedSum : public Interface {
     return specs;
   }
 
+  /// Each group's weights sum to 1.
+  Parameters mixing_weights(const Parameters& parameters) const override {
+    Parameters weights;
+    weights.add("layer_weights", group_weights(parameters["layer_weights"]).sum(0));
+    return weights;
+  }
+
  protected:
   at::Tensor apply(const Parameters& parameters, const at::Tensor& features) const override {
     const std::int64_t batch = features.size(0), frames = features.size(1), layers = input().layers,
@@ -70,13 +79,14 @@ class GroupedWeightedSum : public Interface {
  private:
   /// [G, L]: each group's softmax in its row, 0 elsewhere, so that all groups are one product per frame.
   at::Tensor group_weights(const at::Tensor& layer_weights) const {
-    at::Tensor rows = at::zeros({groups_, input().layers}, layer_weights.options().requires_grad(false));
-    std::int64_t group = 0, first = 0;
+    std::vector<at::Tensor> rows;
+    std::int64_t first = 0;
     for (const std::int64_t count : layer_group_sizes(input().layers, groups_)) {
-      rows.select(0, group++).narrow(0, first, count).copy_(at::softmax(layer_weights.narrow(0, first, count), 0));
+      const at::Tensor own = at::softmax(layer_weights.narrow(0, first, count), 0);
+      rows.push_back(at::constant_pad_nd(own, {first, input().layers - first - count}));
       first += count;
     }
-    return rows;
+    return at::stack(rows);
   }
 
   std::int64_t groups_;
@@ -85,7 +95,8 @@ class GroupedWeightedSum : public Interface {
 };
 
 STRATA_REGISTER_INTERFACE("grouped_weighted_sum", GroupedOptions, GroupedWeightedSum,
-                          "a weighted sum per run of neighbouring layers, side by side");
+                          "[s_1; ..; s_G] W^T + b, s_g the weighted sum of a run of neighbouring layers (after "
+                          "arXiv:2406.12209, restated)");
 
 }  // namespace
 

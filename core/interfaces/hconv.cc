@@ -8,21 +8,9 @@
 #include <algorithm>
 
 #include "core/base/error.h"
-#include "core/interfaces/interface.h"
 
 namespace strata {
 namespace {
-
-struct HConvOptions : InterfaceOptions {
-  std::int64_t kernel_size = 5;
-  std::int64_t stride = 3;
-
-  void fields(Fields& f) {
-    InterfaceOptions::fields(f);
-    f.number("kernel_size", kernel_size, "layers a convolution sees", at_least(1));
-    f.number("stride", stride, "layers from one position to the next", at_least(2));
-  }
-};
 
 /// Hierarchical convolution over layers, each frame by itself (arXiv:2406.12209; SSL_Interface 5efeeee):
 /// floor(log L / log stride) times: zero padding floor(kernel / 2), convolution along the layer axis, ReLU.
@@ -92,9 +80,15 @@ class HConv : public Interface {
   std::vector<LayerConvolution> convolutions_;
 };
 
-STRATA_REGISTER_INTERFACE("hconv", HConvOptions, HConv, "hierarchical convolution over layers, frame by frame");
+STRATA_REGISTER_INTERFACE("hconv", HConvOptions, HConv,
+                          "floor(log L / log stride) times: convolution over layers, ReLU; flattened, H <= D "
+                          "(arXiv:2406.12209)");
 
 }  // namespace
+
+std::unique_ptr<Interface> make_hconv(const HConvOptions& options, InterfaceInput input) {
+  return std::make_unique<HConv>(options, input);
+}
 
 std::vector<LayerConvolution> layer_convolutions(std::int64_t layers, std::int64_t width, std::int64_t kernel_size,
                                                  std::int64_t stride) {

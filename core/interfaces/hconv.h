@@ -1,9 +1,26 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "core/interfaces/interface.h"
+
 namespace strata {
+
+struct HConvOptions : InterfaceOptions {
+  std::int64_t kernel_size = 5;
+  std::int64_t stride = 3;
+
+  void fields(Fields& f) {
+    InterfaceOptions::fields(f);
+    f.number("kernel_size", kernel_size, "layers a convolution sees", at_least(1));
+    f.number("stride", stride, "layers from one position to the next", at_least(2));
+  }
+};
+
+/// The interface `hconv`, for whoever brings layers of its own; see hconv.cc.
+std::unique_ptr<Interface> make_hconv(const HConvOptions& options, InterfaceInput input);
 
 /// One convolution of HConv's stack.
 struct LayerConvolution {

@@ -8,12 +8,16 @@
 
 namespace strata {
 
-at::Tensor Interface::forward(const Parameters& parameters, const at::Tensor& features) const {
-  if (features.dim() != 4 || features.size(2) != input_.layers || features.size(3) != input_.width) {
-    throw ShapeError(fmt::format("interface: expected [B, T, {}, {}], found {}", input_.layers, input_.width,
-                                 features.sizes().vec()));
+at::Tensor layers_as_read(const at::Tensor& features, const InterfaceInput& input, bool normalize) {
+  if (features.dim() != 4 || features.size(2) != input.layers || features.size(3) != input.width) {
+    throw ShapeError(
+        fmt::format("interface: expected [B, T, {}, {}], found {}", input.layers, input.width, features.sizes().vec()));
   }
-  return apply(parameters, normalize_ ? at::layer_norm(features, {input_.width}, {}, {}, 1e-5) : features);
+  return normalize ? at::layer_norm(features, {input.width}, {}, {}, 1e-5) : features;
+}
+
+at::Tensor Interface::forward(const Parameters& parameters, const at::Tensor& features) const {
+  return apply(parameters, layers_as_read(features, input_, normalize_));
 }
 
 }  // namespace strata

@@ -15,7 +15,7 @@ class LastLayer : public Interface {
   at::Tensor apply(const Parameters&, const at::Tensor& features) const override { return features.select(2, -1); }
 };
 
-STRATA_REGISTER_INTERFACE("last_layer", InterfaceOptions, LastLayer, "the last layer as it is");
+STRATA_REGISTER_INTERFACE("last_layer", InterfaceOptions, LastLayer, "y[t] = x[t, L - 1]");
 
 }  // namespace
 }  // namespace strata

@@ -6,6 +6,7 @@ INTERFACES = [
     "grouped_weighted_sum",
     "hconv",
     "last_layer",
+    "pca",
     "single_layer",
     "weighted_sum",
 ]

@@ -7,11 +7,15 @@ namespace strata {
 namespace {
 
 struct SingleLayerOptions : InterfaceOptions {
-  std::int64_t layer = -1;
+  Json layer = -1;
 
   void fields(Fields& f) {
     InterfaceOptions::fields(f);
-    f.number("layer", layer, "index in the layer list, negative from the end");
+    f.index_or_name("layer", layer, "index in the layer list, negative from the end; or the name of a tap");
+    if (!layer.is_string()) return;
+    // A name is the one tap that is read: the same trial as with {"taps": [name]}.
+    taps = {layer.get<std::string>()};
+    layer = -1;
   }
 };
 
@@ -19,10 +23,10 @@ struct SingleLayerOptions : InterfaceOptions {
 class SingleLayer : public Interface {
  public:
   SingleLayer(const SingleLayerOptions& options, InterfaceInput input)
-      : Interface(input, options.normalize), layer_(options.layer < 0 ? options.layer + input.layers : options.layer) {
-    if (layer_ < 0 || layer_ >= input.layers) {
-      throw ConfigError(fmt::format("not applicable: single_layer wants layer {}, but there are {} layers",
-                                    options.layer, input.layers));
+      : Interface(input, options.normalize), layer_(options.layer.get<std::int64_t>()) {
+    if (layer_ < -input.layers || layer_ >= input.layers) {
+      throw ConfigError(
+          fmt::format("not applicable: single_layer wants layer {}, but there are {} layers", layer_, input.layers));
     }
   }
 
@@ -36,7 +40,7 @@ class SingleLayer : public Interface {
   std::int64_t layer_;
 };
 
-STRATA_REGISTER_INTERFACE("single_layer", SingleLayerOptions, SingleLayer, "one layer as it is");
+STRATA_REGISTER_INTERFACE("single_layer", SingleLayerOptions, SingleLayer, "y[t] = x[t, layer]");
 
 }  // namespace
 }  // namespace strata

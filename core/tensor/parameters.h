@@ -51,6 +51,15 @@ class Parameters {
 /// `specs` with `prefix` + "." put before each name.
 std::vector<ParameterSpec> with_prefix(const std::string& prefix, std::vector<ParameterSpec> specs);
 
+/// Note [Banks]. K trials of equal shape are K rows of one buffer, [K, sum of elements]: an optimizer and an all-reduce see
+/// one tensor. Their forward is the forward of one trial, written once for one row: under LibTorch's batching transform
+/// (at::functorch: push a vmap layer of size K, `addBatchDim(buffer, 0, level)`, view_parameters, forward, unwrap, pop)
+/// every operation on parameters gains the leading axis K, while features that all trials share are read once. For that
+/// modules keep to three rules: nothing is written in place into a tensor that has no trial axis, no value of a parameter
+/// is read on the host (item), and no branch depends on one. tests/core/model/contract_test.cc holds every combination of
+/// parts to it: outputs and gradients of a bank are those of each trial alone. One operation has no batching rule in
+/// LibTorch, the LSTM: a bank of rnn_ctc heads is one up to the head, then each trial's own.
+
 /// Sum of elements.
 std::int64_t count_elements(const std::vector<ParameterSpec>& specs);
 

@@ -24,6 +24,7 @@ using GoldenCheck = std::function<std::vector<GoldenLine>(const std::filesystem:
 std::vector<GoldenLine> check_upstreams(const std::filesystem::path& folder);
 std::vector<GoldenLine> check_spectral(const std::filesystem::path& folder);
 std::vector<GoldenLine> check_interfaces(const std::filesystem::path& folder);
+std::vector<GoldenLine> check_fusion(const std::filesystem::path& folder);
 std::vector<GoldenLine> check_heads(const std::filesystem::path& folder);
 std::vector<GoldenLine> check_metrics(const std::filesystem::path& folder);
 std::vector<GoldenLine> check_optim(const std::filesystem::path& folder);

@@ -5,6 +5,7 @@
 #include "core/interfaces/grouped_weighted_sum.h"
 #include "core/interfaces/hconv.h"
 #include "core/interfaces/interface.h"
+#include "core/interfaces/pca.h"
 #include "tools/goldens/golden.h"
 #include "tools/goldens/tolerance.h"
 
@@ -55,8 +56,28 @@ void check_consequences(const Interface& interface, const Json& golden_case, con
   }
 }
 
+/// A fit is computed in float64 whatever the features' type; its README gives tolerances of its own.
+void check_pca_fit(const Json& golden_case, Fixture& fixture, Comparison& compare) {
+  const Json& config = golden_case.at("config");
+  const at::Tensor features =
+      layers_as_read(fixture["features"].to(at::kDouble), {fixture["features"].size(2), fixture["features"].size(3)},
+                     config.at("normalize").get<bool>());
+  const at::Tensor frames = valid_frames(features, fixture["lengths"]).flatten(1);
+  CovarianceSums sums(frames[0]);
+  for (const at::Tensor& some : frames.split(7)) sums.add(some);
+  const PrincipalAxes axes = sums.principal_axes(config.at("output_dim"));
+  const auto relative = [&](const std::string& key, const at::Tensor& got) {
+    compare.tensor(key, got, fixture[key], 1e-9 * fixture[key].abs().max().item<double>());
+  };
+  compare.tensor("components", axes.components, fixture["components"], 1e-6);
+  relative("mean", axes.mean);
+  relative("explained_variance", axes.explained_variance);
+  relative("total_variance", axes.total_variance);
+}
+
 void check_interface(const Json& golden_case, Fixture& fixture, Comparison& compare) {
   const std::string kind = golden_case.at("kind");
+  if (kind == "pca_fit") return check_pca_fit(golden_case, fixture, compare);
   if (!InterfaceRegistry::contains(kind)) throw DataError(fmt::format("interface \"{}\" is not known yet", kind));
   const Configuration config = split(kind, golden_case.at("config"));
 
@@ -64,7 +85,8 @@ void check_interface(const Json& golden_case, Fixture& fixture, Comparison& comp
   const auto interface = InterfaceRegistry::make(FieldReader(config.options, "cases.json"),
                                                  InterfaceInput{features.size(2), features.size(3)});
   check_consequences(*interface, golden_case, config.consequences);
-  const std::vector<ParameterSpec> specs = interface->parameters();
+  std::vector<ParameterSpec> specs = interface->parameters();
+  for (ParameterSpec& spec : interface->fitted()) specs.push_back(std::move(spec));
   const at::Tensor flat = fixture.parameters("param.", specs, compare.dtype());
 
   const at::Tensor y = interface->forward(view_parameters(specs, flat), features);

@@ -104,7 +104,7 @@ Comparison::Comparison(std::vector<GoldenLine>& lines, std::string name, at::Sca
 
 void Comparison::tensor(const std::string& key, const at::Tensor& got, const at::Tensor& want) {
   const bool integers = at::isIntegralType(want.scalar_type(), /*includeBool=*/true);
-  const std::string name = fmt::format("{} {} {}", name_, key, dtype_ == at::kDouble ? "float64" : "float32");
+  const std::string name = line_name(key);
   double allowed = 0.0;
   if (!integers && dtype_ == at::kDouble) allowed = allowed_in_float64(want);
   if (!integers && dtype_ == at::kFloat) {
@@ -114,7 +114,15 @@ void Comparison::tensor(const std::string& key, const at::Tensor& got, const at:
     }
     allowed = allowed_in_float32(want, tolerances_.at(key).at("err32").get<double>(), factor_);
   }
-  lines_.push_back({name, largest_difference(got, want), allowed, ""});
+  tensor(key, got, want, allowed);
+}
+
+void Comparison::tensor(const std::string& key, const at::Tensor& got, const at::Tensor& want, double allowed) {
+  lines_.push_back({line_name(key), largest_difference(got, want), allowed, ""});
+}
+
+std::string Comparison::line_name(const std::string& key) const {
+  return fmt::format("{} {} {}", name_, key, dtype_ == at::kDouble ? "float64" : "float32");
 }
 
 namespace {

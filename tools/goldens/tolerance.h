@@ -69,9 +69,14 @@ class Comparison {
   /// Integers must be equal; floating point by the tolerance of `key`.
   void tensor(const std::string& key, const at::Tensor& got, const at::Tensor& want);
 
+  /// With a tolerance that the README gives for this tensor alone.
+  void tensor(const std::string& key, const at::Tensor& got, const at::Tensor& want, double allowed);
+
   at::ScalarType dtype() const { return dtype_; }
 
  private:
+  std::string line_name(const std::string& key) const;
+
   std::vector<GoldenLine>& lines_;
   std::string name_;
   at::ScalarType dtype_;

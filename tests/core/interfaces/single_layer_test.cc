@@ -26,6 +26,15 @@ TEST(SingleLayer, NormalizesTheLayerItTakes) {
   expect_close(y, tensor({-one, one, -ten, ten}, {1, 2, 2}));
 }
 
+TEST(SingleLayer, TakesANameForTheOneTapThatIsRead) {
+  const auto resolved = [](const Json& options) { return InterfaceRegistry::resolve(FieldReader(options, "test")); };
+  EXPECT_EQ(resolved({{"type", "single_layer"}, {"layer", "h6"}}),
+            resolved({{"type", "single_layer"}, {"taps", {"h6"}}}));
+  EXPECT_EQ(resolved({{"type", "single_layer"}, {"layer", 3.0}})["layer"], 3);
+  const auto one = make_variant<InterfaceRegistry>(R"({"type": "single_layer", "layer": "h6"})", InterfaceInput{1, 2});
+  expect_close(one->forward({}, kFeatures.narrow(2, 1, 1)), kFeatures.select(2, 1));
+}
+
 TEST(SingleLayer, TrainsNothing) {
   const auto layer = make(R"({"type": "single_layer"})");
   EXPECT_TRUE(layer->parameters().empty());
@@ -46,6 +55,8 @@ TEST(SingleLayer, RefusesUnknownOptions) {
       "test /part/layr: unknown key, did you mean \"layer\"? \"single_layer\" takes layer, normalize, taps, type");
   EXPECT_EQ(error_of<ConfigError>([] { make(R"({"type": "single_layer", "layer": 1.5})"); }),
             "test /part/layer: 1.5 is not allowed; takes an integer");
+  EXPECT_EQ(error_of<ConfigError>([] { make(R"({"type": "single_layer", "layer": ["h1"]})"); }),
+            "test /part/layer: [\"h1\"] is not allowed; takes an integer or a name");
 }
 
 TEST(SingleLayer, RefusesFeaturesOfAnotherShape) {
