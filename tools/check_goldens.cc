@@ -14,8 +14,9 @@ using strata::GoldenLine;
 
 const std::map<std::string, strata::GoldenCheck>& checks() {
   static const std::map<std::string, strata::GoldenCheck> all = {
-      {"heads", strata::check_heads},       {"interfaces", strata::check_interfaces}, {"metrics", strata::check_metrics},
-      {"optim", strata::check_optim},       {"spectral", strata::check_spectral},     {"upstreams", strata::check_upstreams},
+      {"fusion", strata::check_fusion},     {"heads", strata::check_heads},           {"interfaces", strata::check_interfaces},
+      {"metrics", strata::check_metrics},   {"optim", strata::check_optim},           {"spectral", strata::check_spectral},
+      {"upstreams", strata::check_upstreams},
   };
   return all;
 }

@@ -29,7 +29,7 @@ class NoFusion : public Fusion {
   std::int64_t width_ = 0;
 };
 
-STRATA_REGISTER_FUSION("none", NoOptions, NoFusion, "one upstream, nothing to fuse");
+STRATA_REGISTER_FUSION("none", NoOptions, NoFusion, "one upstream, nothing to fuse: head(I(x))");
 
 }  // namespace
 }  // namespace strata

@@ -1,4 +1,11 @@
 #include <ATen/ATen.h>
+#include <ATen/functorch/BatchedTensorImpl.h>
+#include <ATen/functorch/DynamicLayer.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <functional>
+#include <memory>
 
 #include "core/losses/cross_entropy.h"
 #include "core/losses/ctc.h"
@@ -19,18 +26,43 @@ FieldReader part(const std::string& type) {
   return FieldReader(options, "test");
 }
 
-/// One combination of registered names.
+/// Registered names, and the options of the fusion.
 struct Combination {
-  std::string interface, fusion, head;
+  std::string interface, head;
+  Json fusion;
+  std::vector<InterfaceInput> upstreams;
+
+  std::string name() const {
+    return interface + "_x_" + fusion["type"].get<std::string>() + (upstreams.back().width == 16 ? "_unequal" : "") +
+           "_x_" + head;
+  }
 };
 
-void PrintTo(const Combination& c, std::ostream* out) { *out << c.interface << " x " << c.fusion << " x " << c.head; }
+void PrintTo(const Combination& c, std::ostream* out) { *out << c.name(); }
+
+/// With upstreams of unequal width, a fusion takes every option that adds parameters.
+Json with_more_parameters(Json fusion) {
+  for (const FieldDescription& option : FusionRegistry::entries().at(fusion["type"]).options()) {
+    if (option.key == "project_to") fusion["project_to"] = 7;
+    if (option.key == "weights") fusion["weights"] = "learned";
+  }
+  return fusion;
+}
 
 std::vector<Combination> all_combinations() {
   std::vector<Combination> all;
-  for (const std::string& interface : InterfaceRegistry::names()) {
-    for (const std::string& fusion : FusionRegistry::names()) {
-      for (const std::string& head : HeadRegistry::names()) all.push_back({interface, fusion, head});
+  for (const std::string& head : HeadRegistry::names()) {
+    for (const std::string& type : FusionRegistry::names()) {
+      const Json fusion = {{"type", type}};
+      const bool mixes_layers = fusions_without_interfaces().contains(type);
+      for (const std::string& interface : mixes_layers ? std::vector<std::string>{"no"} : InterfaceRegistry::names()) {
+        if (type == "none") {
+          all.push_back({interface, head, fusion, {{5, 8}}});
+        } else {
+          all.push_back({interface, head, fusion, {{5, 8}, {6, 8}}});
+          all.push_back({interface, head, with_more_parameters(fusion), {{5, 8}, {6, 16}}});
+        }
+      }
     }
   }
   return all;
@@ -39,20 +71,26 @@ std::vector<Combination> all_combinations() {
 /// What every model must keep, whatever its parts: run for all registered names.
 class ModelContract : public testing::TestWithParam<Combination> {
  protected:
-  // A fusion that takes several upstreams is given two of different depth; `none` one.
   ModelContract()
-      : upstreams_(GetParam().fusion == "none" ? std::vector<InterfaceInput>{{5, 8}}
-                                               : std::vector<InterfaceInput>{{5, 8}, {6, 8}}),
-        model_({part(GetParam().interface), part(GetParam().fusion), part(GetParam().head)}, upstreams_, kClasses),
+      : upstreams_(GetParam().upstreams),
+        model_({part(GetParam().interface), FieldReader(GetParam().fusion, "test"), part(GetParam().head)}, upstreams_,
+               kClasses),
         flat_(0.2 * random_parameters(model_.parameters(), 7)),
+        fitted_(view_parameters(model_.fitted(), random_parameters(model_.fitted(), 8))),
         lengths_(integers(kLengths)) {
     for (std::size_t i = 0; i < upstreams_.size(); ++i) {
       features_.push_back(random_tensor({kBatch, kFrames, upstreams_[i].layers, upstreams_[i].width}, 20 + i));
     }
   }
 
+  Parameters parameters(const at::Tensor& flat) const {
+    Parameters all = view_parameters(model_.parameters(), flat);
+    for (const auto& [name, value] : fitted_.items()) all.add(name, value.to(flat.scalar_type()));
+    return all;
+  }
+
   at::Tensor logits(const at::Tensor& flat, const std::vector<at::Tensor>& features, const at::Tensor& lengths) const {
-    return model_.forward(view_parameters(model_.parameters(), flat), features, lengths);
+    return model_.forward(parameters(flat), features, lengths);
   }
 
   at::Tensor loss(const at::Tensor& flat, const std::vector<at::Tensor>& features) const {
@@ -73,6 +111,7 @@ class ModelContract : public testing::TestWithParam<Combination> {
   std::vector<InterfaceInput> upstreams_;
   Model model_;
   at::Tensor flat_;
+  Parameters fitted_;
   at::Tensor lengths_;
   std::vector<at::Tensor> features_;
 };
@@ -162,11 +201,66 @@ TEST_P(ModelContract, RunsInFloat32) {
   for (std::int64_t b = 0; b < kBatch; ++b) expect_close(got[b], want[b], 1e-4);
 }
 
+TEST_P(ModelContract, ConvexWeightsSumToOne) {
+  const Parameters all = parameters(flat_);
+  const Parameters weights = model_.mixing_weights(all);
+  double layers = 0;
+  for (const auto& [name, values] : weights.items()) {
+    EXPECT_GE(values.min().item<double>(), 0.0) << name;
+    const double sum = values.sum().item<double>();
+    if (name == "fusion.model_weights") {
+      EXPECT_NEAR(sum, 1.0, 1e-12);
+      continue;
+    }
+    EXPECT_THAT(name, testing::EndsWith("layer_weights"));
+    layers += sum;
+    if (name.starts_with("interface.")) EXPECT_NEAR(sum, std::round(sum), 1e-12) << name;
+  }
+  EXPECT_NEAR(layers, std::round(layers), 1e-12);
+  for (const auto& [name, values] : all.items()) {
+    if (name.ends_with("_weights")) EXPECT_FALSE(weights.items().empty()) << name;
+  }
+}
+
+/// Runs `forward` once for all rows of `bank`; see Note [Banks] in core/tensor/parameters.h.
+at::Tensor run_bank(const at::Tensor& bank, const std::function<at::Tensor(const at::Tensor&)>& forward) {
+  namespace ft = at::functorch;
+  const std::int64_t level =
+      ft::initAndPushDynamicLayer(ft::TransformType::Vmap, c10::SymInt(bank.size(0)), ft::RandomnessType::Error);
+  const auto pop = [](void*) { ft::popDynamicLayerAndDeleteMetadata(); };
+  const std::unique_ptr<void, decltype(pop)> guard(reinterpret_cast<void*>(1), pop);
+  const at::Tensor y = forward(ft::addBatchDim(bank, 0, level));
+  const ft::BatchedTensorImpl* batched = ft::maybeGetBatchedImpl(y);
+  return batched->value().movedim(batched->bdim(), 0);
+}
+
+TEST_P(ModelContract, ABankGivesWhatEachTrialGivesAlone) {
+  const auto forward = [&](const at::Tensor& flat) {
+    if (GetParam().head != "rnn_ctc") return logits(flat, features_, lengths_);
+    const Parameters all = parameters(flat);  // up to the head: LibTorch has no LSTM for banks
+    FusionParts parts = model_.parts(all, lengths_);
+    parts.head = [](std::size_t, const at::Tensor& x) { return x.narrow(2, 0, 4); };
+    return model_.fusion().forward(all.scope("fusion"), features_, parts);
+  };
+  const at::Tensor bank = at::stack({flat_, flat_.flip(0), 0.5 * flat_}).requires_grad_();
+  if (!forward(bank[0]).requires_grad()) return expect_close(forward(bank[0]), forward(bank[1]));  // trains nothing
+  const at::Tensor together = run_bank(bank, forward);
+  const at::Tensor cotangent = random_tensor(together.sizes().vec(), 41);
+  (together * cotangent).sum().backward();
+  for (std::int64_t k = 0; k < 3; ++k) {
+    const at::Tensor flat = bank.detach()[k].clone().requires_grad_();
+    const at::Tensor alone = forward(flat);
+    expect_close(together[k].detach(), alone.detach(), 1e-12);
+    (alone * cotangent[k]).sum().backward();
+    expect_close(bank.grad()[k], flat.grad(), 1e-10);
+  }
+}
+
 TEST_P(ModelContract, ParametersSurviveSavingAndLoading) {
   const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "parameters.safetensors";
   NamedTensors named;
-  const Parameters parameters = view_parameters(model_.parameters(), flat_);
-  for (const auto& [name, value] : parameters.items()) named[name] = value;
+  const Parameters all = parameters(flat_);
+  for (const auto& [name, value] : all.items()) named[name] = value;
   write_safetensors(path, named);
   Parameters loaded;
   for (const auto& [name, value] : read_safetensors(path)) loaded.add(name, value);
@@ -182,13 +276,17 @@ TEST_P(ModelContract, StartsFromSeedAndTrialAlone) {
   EXPECT_FALSE(at::equal(start(1, "a"), start(1, "b")));
 }
 
-std::string name_of(const testing::TestParamInfo<Combination>& info) {
-  return info.param.interface + "_x_" + info.param.fusion + "_x_" + info.param.head;
-}
+std::string name_of(const testing::TestParamInfo<Combination>& info) { return info.param.name(); }
 
 INSTANTIATE_TEST_SUITE_P(All, ModelContract, testing::ValuesIn(all_combinations()), name_of);
 
-TEST(AllCombinations, AreThoseOfTheRegistries) { EXPECT_GE(all_combinations().size(), 8); }
+TEST(AllCombinations, AreThoseOfTheRegistries) {
+  const std::size_t interfaces = InterfaceRegistry::names().size(), fusions = FusionRegistry::names().size(),
+                    without = fusions_without_interfaces().size();
+  EXPECT_EQ(all_combinations().size(),
+            HeadRegistry::names().size() * (interfaces + 2 * (fusions - without - 1) * interfaces + 2 * without));
+  EXPECT_EQ(without, 2);
+}
 
 }  // namespace
 }  // namespace strata
