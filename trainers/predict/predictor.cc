@@ -17,6 +17,7 @@
 #include "core/tensor/safetensors.h"
 #include "data/store/shard.h"
 #include "trainers/extract/extract.h"
+#include "trainers/study/expand.h"
 
 namespace strata {
 namespace {
@@ -53,7 +54,7 @@ std::size_t tap_index(const std::vector<Tap>& taps, const std::string& name, con
 std::vector<std::string> layer_names(const Json& trial, const std::string& upstream, const StoreDescription& store) {
   const Json recorded = trial.value("layers", Json::object());
   if (recorded.contains(upstream)) return recorded.at(upstream);
-  std::vector<std::string> names = trial.at("config").at("interface").value("taps", std::vector<std::string>());
+  std::vector<std::string> names = tap_names(trial.at("config"));
   if (!names.empty()) return names;
   for (const Tap& tap : store.spec.taps) {
     if (tap.listed) names.push_back(tap.name);
@@ -83,8 +84,13 @@ Predictor::Predictor(const fs::path& folder, const fs::path& hub_cache, const Mo
     }
     for (std::size_t u = 0; u < names.size(); ++u) open_source(names[u], trial, u, hub_cache, models);
     std::vector<InterfaceInput> inputs;
-    for (const Source& s : sources_)
-      inputs.push_back({static_cast<std::int64_t>(s.taps.size()), s.upstream->spec().taps[s.taps.front()].width});
+    std::vector<Tap> all_taps;
+    for (const Source& s : sources_) {
+      const LoaderSource source{nullptr, s.upstream->spec().taps, s.taps};
+      for (const std::size_t tap : s.taps) all_taps.push_back(source.taps[tap]);
+      inputs.push_back(interface_input(source));
+    }
+    alignment_.emplace(alignment_rule(config), all_taps);
     const auto part = [&](const char* key) {
       return FieldReader(config.at(key), file_, std::string("/config/") + key);
     };
@@ -95,7 +101,9 @@ Predictor::Predictor(const fs::path& folder, const fs::path& hub_cache, const Mo
   }
   const fs::path path = folder / "best.safetensors";
   const NamedTensors weights = read_safetensors(path);
-  for (const ParameterSpec& spec : model_->parameters()) {
+  std::vector<ParameterSpec> specs = model_->parameters();
+  for (ParameterSpec& spec : model_->fitted()) specs.push_back(std::move(spec));
+  for (const ParameterSpec& spec : specs) {
     const auto found = weights.find(spec.name);
     if (found == weights.end() || found->second.sizes() != at::IntArrayRef(spec.shape)) {
       throw DataError(
@@ -130,19 +138,13 @@ void Predictor::open_source(const std::string& name, const Json& trial, std::siz
 }
 
 std::vector<at::Tensor> Predictor::features(const at::Tensor& wave) const {
-  std::int64_t finest = std::numeric_limits<std::int64_t>::max(), shortest = finest;
-  for (const Source& s : sources_) {
-    for (const std::size_t tap : s.taps) finest = std::min(finest, s.upstream->spec().taps[tap].hop_samples);
-  }
-  // As FeatureLoader aligns stored features: repeat to the finest frame rate, cut to the shortest.
+  std::int64_t shortest = std::numeric_limits<std::int64_t>::max();
   std::vector<std::vector<at::Tensor>> layers;
   for (const Source& s : sources_) {
     layers.push_back(s.upstream->forward(wave, s.taps));
     for (std::size_t l = 0; l < s.taps.size(); ++l) {
       at::Tensor& frames = layers.back()[l];
-      frames = frames.to(scalar_type(s.type)).to(at::kFloat);
-      const std::int64_t factor = s.upstream->spec().taps[s.taps[l]].hop_samples / finest;
-      if (factor > 1) frames = frames.repeat_interleave(factor, 0);
+      frames = alignment_->apply(frames.to(scalar_type(s.type)), s.upstream->spec().taps[s.taps[l]]).to(at::kFloat);
       shortest = std::min(shortest, frames.size(0));
     }
   }

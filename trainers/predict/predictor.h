@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/model/model.h"
 #include "core/upstreams/upstream.h"
 #include "data/audio/effects/effect.h"
+#include "data/batches/alignment.h"
 #include "data/store/hdf5.h"
 
 namespace strata {
@@ -47,6 +49,7 @@ class Predictor {
 
   std::string file_;
   std::vector<Source> sources_;
+  std::optional<Alignment> alignment_;
   Effects effects_;
   std::vector<std::string> labels_;
   std::unique_ptr<Model> model_;

@@ -38,12 +38,11 @@ struct WeightsRow {
   std::vector<std::string> layers;  // their names; empty if not known
 };
 
-/// The layers that "interface.<i>.layer_weights" weighs. Fusions weigh layers of several upstreams: no one list names
-/// them.
+/// The layers that "interface.<i>.layer_weights" or "fusion.<i>.layer_weights" weighs.
 std::vector<std::string> weighed_layers(const TrialResult& trial, const std::string& parameter) {
-  const std::size_t dot = parameter.find('.');
-  if (!parameter.starts_with("interface.")) return {};
-  const std::size_t upstream = std::stoul(parameter.substr(dot + 1));
+  const std::size_t digits = parameter.find('.') + 1;
+  if (digits == 0 || std::isdigit(static_cast<unsigned char>(parameter[digits])) == 0) return {};
+  const std::size_t upstream = std::stoul(parameter.substr(digits));
   return upstream < trial.layers.size() ? trial.layers[upstream] : std::vector<std::string>();
 }
 

@@ -67,7 +67,8 @@ ResultMetric metric_of(const Json& record, const TrialResult& trial) {
 
 std::vector<std::vector<std::string>> layers_of(const Json& record, const TrialResult& trial) {
   const Json known = record.value("layers", Json::object());
-  const auto chosen = trial.config.at("interface").value("taps", std::vector<std::string>());
+  const Json& reader = trial.config.at(trial.config.at("fusion").contains("taps") ? "fusion" : "interface");
+  const auto chosen = reader.value("taps", std::vector<std::string>());
   std::vector<std::vector<std::string>> layers;
   for (const Json& name : trial.names.at("upstreams")) {
     layers.push_back(chosen.empty() ? known.value(name.get<std::string>(), std::vector<std::string>()) : chosen);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <limits>
 #include <set>
 
 #include "core/base/error.h"
@@ -84,7 +86,7 @@ struct Axis {
 
 struct BlockKey {
   const char* key;
-  Json default_value;  // null: required, or the task's default for `head`
+  Json default_value;  // null: required; of `head`, the task's; `interface` may lack where no fusion wants one
   Choices (*expand)(const Json&);
 };
 
@@ -99,6 +101,7 @@ const std::vector<BlockKey>& block_keys() {
       {"upstreams", nullptr, list_of_names},
       {"fusion", Json{{"type", "none"}}, expand_component<FusionRegistry>},
       {"interface", nullptr, expand_component<InterfaceRegistry>},
+      {"alignment", Json::object(), expand_component<FusionRegistry>},
       {"head", nullptr, expand_component<HeadRegistry>},
       {"optimizer", Json{{"type", "adam"}}, expand_component<OptimizerRegistry>},
       {"schedule", Json{{"type", "constant"}}, expand_component<ScheduleRegistry>},
@@ -118,7 +121,7 @@ std::vector<Axis> read_axes(const Json& block, const std::string& file, const st
     const std::string name = key.key;
     Json value = key.default_value;
     reader.json(key.key, value, "");
-    if (value.is_null() && name != "head") reader.fail(name, "this key is missing");
+    if (value.is_null() && name != "head" && name != "interface") reader.fail(name, "this key is missing");
     axes.push_back({name, value.is_null() ? Choices{Json()} : key.expand(value)});
     if (axes.back().values.empty()) reader.fail(name, "an axis needs at least one value");
   }
@@ -134,6 +137,12 @@ Json listed_taps(const FeatureSpec& spec) {
   return names;
 }
 
+/// How a study wants frame rates to meet.
+struct AlignmentRequest {
+  std::string rate = "finest";  // or an upstream's name
+  bool interpolate = false;
+};
+
 /// One point of a block: resolves and checks it part by part.
 class PointResolver {
  public:
@@ -145,17 +154,28 @@ class PointResolver {
     const auto& task_facts = facts_.tasks.at(task);
     trial.config["semantics"] = kTrainingSemantics;
     trial.config["task"] = task_facts.identity;
-    trial.config["interface"] = InterfaceRegistry::resolve(component(point, "interface"));
-    const bool names_taps = !trial.config["interface"].value("taps", Json::array()).empty();
-    trial.config["upstreams"] = resolve_upstreams(point, task_facts.corpus, !names_taps);
     trial.config["fusion"] = FusionRegistry::resolve(component(point, "fusion"));
+    trial.config["interface"] = resolve_interface(point, trial.config["fusion"]["type"]);
+    trial.config["upstreams"] = resolve_upstreams(point, task_facts.corpus, tap_names(trial.config).empty());
     trial.config["head"] = point["head"].is_null() ? task_facts.head : HeadRegistry::resolve(component(point, "head"));
     trial.config["optimizer"] = OptimizerRegistry::resolve(component(point, "optimizer"));
     trial.config["schedule"] = ScheduleRegistry::resolve(component(point, "schedule"));
     resolve_numbers(point, trial.config);
-    trial.id = sha256(trial.config.dump()).substr(0, 16);
     trial.names = {{"task", task}, {"upstreams", point["upstreams"]}};
     return trial;
+  }
+
+  /// `alignment` of a point: {"rate": "finest" or an upstream's name, "slower": "repeat" or "linear"}, checked.
+  AlignmentRequest resolve_alignment(const Json& point) const {
+    FieldReader reader = component(point, "alignment");
+    AlignmentRequest request;
+    std::string slower = "repeat";
+    reader.text("rate", request.rate, "");
+    reader.text("slower", slower, "", {"linear", "repeat"});
+    reader.finish("alignment");
+    if (request.rate != "finest") known_name(facts_.upstreams, request.rate, "alignment/rate");
+    request.interpolate = slower == "linear";
+    return request;
   }
 
   FieldReader component(const Json& point, const std::string& key) const {
@@ -184,6 +204,14 @@ class PointResolver {
     return name;
   }
 
+  /// A fusion that mixes the layers itself has no interface: all points of an interface axis are one trial.
+  Json resolve_interface(const Json& point, const std::string& fusion) const {
+    const bool wanted = !fusions_without_interfaces().contains(fusion);
+    if (point["interface"].is_null() && wanted) fail("interface", "this key is missing");
+    const Json resolved = point["interface"].is_null() ? Json() : InterfaceRegistry::resolve(component(point, "interface"));
+    return wanted ? resolved : Json{{"type", "none"}};
+  }
+
   /// `listed`: the interface reads all taps of the layer list, so what a store has of it determines the result.
   Json resolve_upstreams(const Json& point, const std::string& corpus, bool listed) const {
     const Json& names = point["upstreams"];
@@ -191,6 +219,7 @@ class PointResolver {
     Json resolved = Json::array();
     for (const Json& name : names) {
       if (!name.is_string()) fail("upstreams", fmt::format("{} is not allowed; takes a name", name.dump()));
+      if (std::count(names.begin(), names.end(), name) > 1) fail("upstreams", fmt::format("{} is named twice", name.dump()));
       const auto& facts = facts_.upstreams.at(known_name(facts_.upstreams, name, "upstreams"));
       resolved.push_back({{"fingerprint", facts.fingerprint}});
       if (listed) resolved.back()["taps"] = listed_taps(facts.spec);
@@ -218,23 +247,42 @@ class PointResolver {
   std::string path_;
 };
 
-/// Builds loader and model for their refusals; throws ConfigError with the reason.
-void check_shapes(const Trial& trial, const StudyFacts& facts, const PointResolver& resolver, const Json& point) {
+/// The rule that is asked for. Throws ConfigError ("not applicable: ..") if the trial has no such upstream.
+AlignmentRule rule_of(const AlignmentRequest& request, const Trial& trial, const StudyFacts& facts) {
+  if (request.rate == "finest") return {0, request.interpolate};
+  const Json& names = trial.names["upstreams"];
+  if (std::find(names.begin(), names.end(), request.rate) == names.end()) {
+    throw ConfigError(fmt::format("not applicable: alignment to the frame rate of \"{}\", which is not among the upstreams", request.rate));
+  }
+  const std::vector<Tap>& taps = facts.upstreams.at(request.rate).spec.taps;
+  std::int64_t finest = std::numeric_limits<std::int64_t>::max();
+  for (const std::size_t tap : choose_taps(taps, tap_names(trial.config))) finest = std::min(finest, taps[tap].hop_samples);
+  return {finest, request.interpolate};
+}
+
+/// Builds loader and model for their refusals, and settles what depends on the taps. Throws ConfigError with the reason.
+void settle(Trial& trial, const AlignmentRequest& alignment, const StudyFacts& facts, const PointResolver& resolver,
+            const Json& point) {
   std::vector<LoaderSource> sources;
   std::vector<InterfaceInput> inputs;
   for (const Json& name : trial.names["upstreams"]) {
     const std::vector<Tap>& taps = facts.upstreams.at(name).spec.taps;
-    const auto chosen = choose_taps(taps, trial.config["interface"].value("taps", std::vector<std::string>()));
-    inputs.push_back({static_cast<std::int64_t>(chosen.size()), taps[chosen.front()].width});
-    sources.push_back({nullptr, taps, chosen});  // nothing is read: the loader is asked whether widths and rates fit
+    sources.push_back({nullptr, taps, choose_taps(taps, tap_names(trial.config))});
+    inputs.push_back(interface_input(sources.back()));
   }
-  FeatureLoader(std::move(sources));
+  // Nothing is read: the loader is asked whether widths and rates fit.
+  const FeatureLoader loader(std::move(sources), rule_of(alignment, trial, facts));
+  if (const AlignmentRule rule = loader.alignment().rule(); rule != AlignmentRule()) {
+    trial.config["alignment"] = {{"hop_samples", rule.hop_samples}, {"slower", rule.interpolate ? "linear" : "repeat"}};
+  }
   const auto& task = facts.tasks.at(trial.names["task"]);
-  const ModelParts parts{resolver.component(point, "interface"), resolver.component(point, "fusion"), FieldReader(trial.config["head"], "head")};
+  const FieldReader interface = point["interface"].is_null() ? FieldReader(Json::object(), "") : resolver.component(point, "interface");
+  const ModelParts parts{interface, resolver.component(point, "fusion"), FieldReader(trial.config["head"], "head")};
   if (Model(parts, inputs, task.classes).output() != task.output) {
     throw ConfigError(fmt::format("not applicable: head {} decides once per {}, the task does not", trial.config["head"]["type"].get<std::string>(),
                                   task.output == HeadOutput::kUtteranceLogits ? "frame" : "utterance"));
   }
+  trial.id = sha256(trial.config.dump()).substr(0, 16);
 }
 
 void expand_block(const Study& study, const StudyFacts& facts, std::size_t index, Expansion& out, std::set<std::string>& seen) {
@@ -251,10 +299,13 @@ void expand_block(const Study& study, const StudyFacts& facts, std::size_t index
       rest /= axis->values.size();
     }
     Trial trial = resolver.resolve(point);
+    const AlignmentRequest alignment = resolver.resolve_alignment(point);
     try {
-      check_shapes(trial, facts, resolver, point);
+      settle(trial, alignment, facts, resolver, point);
     } catch (const ConfigError& e) {
-      out.not_applicable.push_back({fmt::format("{} {} {} {}", point["task"].dump(), point["upstreams"].dump(), point["fusion"].dump(), point["interface"].dump()), e.what()});
+      const std::string combination = fmt::format("{} {} {} {}", point["task"].dump(), point["upstreams"].dump(), point["fusion"].dump(), point["interface"].dump());
+      const auto same = [&](const NotApplicable& n) { return n.combination == combination && n.reason == e.what(); };
+      if (std::none_of(out.not_applicable.begin(), out.not_applicable.end(), same)) out.not_applicable.push_back({combination, e.what()});
       continue;
     }
     if (seen.insert(trial.id).second) out.trials.push_back(std::move(trial));
@@ -262,6 +313,21 @@ void expand_block(const Study& study, const StudyFacts& facts, std::size_t index
 }
 
 }  // namespace
+
+std::vector<std::string> tap_names(const Json& config) {
+  const Json& reader = config.at(config.at("fusion").contains("taps") ? "fusion" : "interface");
+  return reader.value("taps", std::vector<std::string>());
+}
+
+InterfaceInput interface_input(const LoaderSource& source) {
+  return {static_cast<std::int64_t>(source.chosen.size()), source.taps[source.chosen.front()].width};
+}
+
+AlignmentRule alignment_rule(const Json& config) {
+  if (!config.contains("alignment")) return {};
+  const Json& rule = config.at("alignment");
+  return {rule.at("hop_samples").get<std::int64_t>(), rule.at("slower") == "linear"};
+}
 
 Expansion expand_study(const Study& study, const StudyFacts& facts) {
   Expansion out;

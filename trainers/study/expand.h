@@ -6,7 +6,9 @@
 
 #include "core/config/json.h"
 #include "core/heads/head.h"
+#include "core/interfaces/interface.h"
 #include "core/tensor/feature_spec.h"
+#include "data/batches/feature_loader.h"
 #include "trainers/study/study.h"
 
 namespace strata {
@@ -51,6 +53,16 @@ struct Expansion {
 /// Expands the sweep blocks: a list where one value is expected is an axis. Throws ConfigError for a wrong key or value
 /// (file, JSON path, nearest name) and if no trial is left.
 Expansion expand_study(const Study& study, const StudyFacts& facts);
+
+/// The taps that a trial's layers are, by name: those its interface names, or its fusion if that mixes the layers itself;
+/// empty: all of each upstream's layer list.
+std::vector<std::string> tap_names(const Json& config);
+
+/// What a model's interface is built for, if it reads this source.
+InterfaceInput interface_input(const LoaderSource& source);
+
+/// How a trial's taps are brought to one frame rate. `config` has no "alignment" where it is the default.
+AlignmentRule alignment_rule(const Json& config);
 
 /// Raised when numbers of a trial with the same configuration change; part of every trial id.
 inline constexpr int kTrainingSemantics = 1;

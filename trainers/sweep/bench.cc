@@ -9,6 +9,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "data/audio/effects/effect.h"
+#include "trainers/training/fitting.h"
 #include "trainers/training/trainer.h"
 
 namespace strata {
@@ -105,9 +106,9 @@ FeatureLoader Bench::loader(const Trial& trial) const {
   std::vector<LoaderSource> sources;
   for (const Json& name : trial.names.at("upstreams")) {
     const std::vector<Tap>& taps = facts_.upstreams.at(name).spec.taps;
-    sources.push_back({&features(name, trial.names.at("task")), taps, choose_taps(taps, trial.config.at("interface").value("taps", std::vector<std::string>()))});
+    sources.push_back({&features(name, trial.names.at("task")), taps, choose_taps(taps, tap_names(trial.config))});
   }
-  return FeatureLoader(std::move(sources));
+  return FeatureLoader(std::move(sources), alignment_rule(trial.config));
 }
 
 std::vector<std::string> Bench::too_short(const Trial& trial, const std::string& split) const {
@@ -122,10 +123,19 @@ std::vector<std::string> Bench::too_short(const Trial& trial, const std::string&
 }
 
 const TimeMeans& Bench::time_means(const Trial& trial) {
-  const Json key = {study_.tasks.at(trial.names.at("task")).corpus, trial.names.at("upstreams"), trial.config.at("interface").value("taps", Json())};
+  const Json key = {study_.tasks.at(trial.names.at("task")).corpus, trial.names.at("upstreams"), tap_names(trial.config), trial.config.value("alignment", Json())};
   auto& means = time_means_[key.dump()];
   if (!means) means = std::make_unique<TimeMeans>(loader(trial));
   return *means;
+}
+
+Parameters Bench::fitted(const Trial& trial, const Communicator& group) {
+  const Json key = {trial.names, tap_names(trial.config), trial.config.value("alignment", Json()), trial.config.at("interface")};
+  const auto known = fitted_.find(key.dump());
+  if (known != fitted_.end()) return known->second;
+  const FeatureLoader frames = loader(trial);
+  const Parameters fitted = fit_interfaces(build_model(trial, task(trial), frames), frames, ids(trial, "train"), group);
+  return fitted_.emplace(key.dump(), fitted).first->second;
 }
 
 std::vector<std::string> Bench::ids(const Trial& trial, const std::string& split) const {

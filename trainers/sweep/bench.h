@@ -10,6 +10,7 @@
 #include "data/batches/time_means.h"
 #include "data/manifest/manifest.h"
 #include "data/store/store.h"
+#include "distributed/mpi.h"
 #include "trainers/study/expand.h"
 #include "trainers/study/study.h"
 #include "trainers/tasks/task.h"
@@ -32,6 +33,10 @@ class Bench {
   /// Time means of the features that `loader(trial)` gives, shared by all trials that read the same.
   const TimeMeans& time_means(const Trial& trial);
 
+  /// The tensors that the trial's model has fitted before training (Model::fitted), shared by all trials for which they
+  /// are the same. Collective over the group, which must stay the same.
+  Parameters fitted(const Trial& trial, const Communicator& group);
+
   /// The utterances of a split ("train", "dev", "test") that all upstreams of the trial have features of.
   std::vector<std::string> ids(const Trial& trial, const std::string& split) const;
 
@@ -48,7 +53,8 @@ class Bench {
   std::map<std::string, std::unique_ptr<Task>> tasks_;
   std::map<std::string, FeatureStore> stores_;
   std::map<std::pair<std::string, std::string>, std::unique_ptr<CorpusFeatures>> features_;  // by upstream, corpus
-  std::map<std::string, std::unique_ptr<TimeMeans>> time_means_;  // by task's corpus, upstreams, taps
+  std::map<std::string, std::unique_ptr<TimeMeans>> time_means_;  // by task's corpus, upstreams, taps, alignment
+  std::map<std::string, Parameters> fitted_;  // by task, upstreams, taps, alignment, interface
   StudyFacts facts_;
 };
 

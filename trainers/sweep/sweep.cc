@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -72,12 +73,34 @@ void warn_of_short_utterances(const Expansion& expansion, const Decision& decisi
   std::set<std::string> said;
   for (const std::size_t t : decision.pending) {
     const Trial& trial = expansion.trials[t];
-    const Json key = {trial.names, trial.config.at("interface").value("taps", Json()), trial.config.at("head")};
+    const Json key = {trial.names, tap_names(trial.config), trial.config.value("alignment", Json()), trial.config.at("head")};
     if (!said.insert(key.dump()).second) continue;
     const std::vector<std::string> ids = bench.too_short(trial, "train");
     if (ids.empty()) continue;
     log_warning("task {}: {} of {} training utterances have fewer frames than their targets need, the first \"{}\": their loss counts as 0",
                 trial.names.at("task").dump(), ids.size(), bench.ids(trial, "train").size(), ids.front());
+  }
+}
+
+/// "1234 parameters (interface 13, fusion 0, head 1221)".
+std::string parameters_text(const Model& model) {
+  const auto counts = model.parameter_counts();
+  return fmt::format("{} parameters (interface {}, fusion {}, head {})", count_elements(model.parameters()), counts.at("interface"), counts.at("fusion"), counts.at("head"));
+}
+
+/// Says how many numbers are trained, once for all trials of the same model.
+void log_parameter_counts(const Expansion& expansion, const Decision& decision, const Bench& bench) {
+  std::map<std::string, std::vector<const Trial*>> models;
+  for (const std::size_t t : decision.pending) {
+    const Trial& trial = expansion.trials[t];
+    Json key = {trial.names};
+    for (const char* part : {"interface", "fusion", "head"}) key.push_back(trial.config.at(part));
+    models[key.dump()].push_back(&trial);
+  }
+  for (const auto& [unused, trials] : models) {
+    const Trial& first = *trials.front();
+    log_info("{}{}: {}", describe_trial(first), trials.size() == 1 ? "" : fmt::format(" and {} more trials", trials.size() - 1),
+             parameters_text(build_model(first, bench.task(first), bench.loader(first))));
   }
 }
 
@@ -89,8 +112,8 @@ std::string plan_text(const Expansion& expansion, const Decision& decision, cons
     const Trial& trial = expansion.trials[t];
     const FeatureLoader loader = bench.loader(trial);
     const Model model = build_model(trial, bench.task(trial), loader);
-    text += fmt::format("{} {} {} ({} parameters, {})\n", trial.id, pending.contains(t) ? "to train" : "finished", describe_trial(trial),
-                        count_elements(model.parameters()), rewrites && model.uses_time_means_only() ? "on time means" : "on all frames");
+    text += fmt::format("{} {} {}: {}, {}\n", trial.id, pending.contains(t) ? "to train" : "finished", describe_trial(trial),
+                        parameters_text(model), rewrites && model.uses_time_means_only() ? "on time means" : "on all frames");
   }
   for (const NotApplicable& combination : expansion.not_applicable) {
     text += fmt::format("not applicable: {}: {}\n", combination.combination, combination.reason);
@@ -104,16 +127,18 @@ Json finish_trial(const Trial& trial, const Trainer& trainer, const TrialData& d
   const Json test = trainer.evaluate("test", trainer.best_parameters(), &predictions);
   if (!writer) return Json();
   const auto parameters = count_elements(trainer.model().parameters());
+  const auto by_part = trainer.model().parameter_counts();
   const Json record = {{"event", "trial_done"}, {"trial", trial.id}, {"best", trainer.best()}, {"test", test}, {"parameters", parameters}, {"seconds", trainer.seconds()}};
   const fs::path folder = study.output / "trials" / trial.id;
-  Json description = {{"id", trial.id}, {"config", trial.config}, {"names", trial.names}, {"parameters", parameters}, {"labels", data.task->labels()}, {"upstreams", Json::object()},
-                      {"alignment", "repeat to the finest frame rate, cut to the shortest"}, {"root", fs::absolute(study.root / ".").lexically_normal().string()}};
+  Json description = {{"id", trial.id}, {"config", trial.config}, {"names", trial.names}, {"parameters", parameters}, {"parameters_by_part", by_part}, {"labels", data.task->labels()}, {"upstreams", Json::object()},
+                      {"alignment", data.loader->alignment().text()}, {"root", fs::absolute(study.root / ".").lexically_normal().string()}};
   for (std::size_t u = 0; u < trial.names.at("upstreams").size(); ++u) {
     const std::string name = trial.names.at("upstreams")[u];
     description["upstreams"][name] = study.source.at("upstreams").at(name);
     const LoaderSource& source = data.loader->sources()[u];
     for (const std::size_t tap : source.chosen) description["layers"][name].push_back(source.taps[tap].name);
   }
+  if (const Json decisions = trainer.model().fusion().decisions(); !decisions.is_null()) description["fusion"] = decisions;
   write_file_atomically(folder / "trial.json", description.dump(1) + "\n");
   const auto write_lines = [&](const char* name, const std::vector<Json>& lines) {
     std::string text;
@@ -124,7 +149,7 @@ Json finish_trial(const Trial& trial, const Trainer& trainer, const TrialData& d
   write_lines("predictions.jsonl", predictions);
   const auto write_weights = [&](const char* name, const at::Tensor& flat) {
     NamedTensors tensors;
-    const Parameters views = view_parameters(trainer.model().parameters(), flat);
+    const Parameters views = trainer.parameters(flat);
     for (const auto& [key, tensor] : views.items()) tensors[key] = tensor;
     write_safetensors(folder / name, tensors, {{"trial", trial.id}});
   };
@@ -173,7 +198,8 @@ class Dispatcher {
 /// One trial on a group. Returns what the leader tells rank 0.
 Json train_one(const Trial& trial, const Study& study, Bench& bench, const Communicator& group) {
   const FeatureLoader loader = bench.loader(trial);
-  TrialData data{&bench.task(trial), &loader, &loader, {}};
+  TrialData data{&bench.task(trial), &loader, &loader, {}, {}};
+  data.fit = [&] { return bench.fitted(trial, group); };
   if (study.rewrites && build_model(trial, *data.task, loader).uses_time_means_only()) data.source = &bench.time_means(trial);
   for (const char* split : {"train", "dev", "test"}) data.ids[split] = bench.ids(trial, split);
   const fs::path bank = study.output / "banks" / trial.id;
@@ -191,6 +217,10 @@ Json train_one(const Trial& trial, const Study& study, Bench& bench, const Commu
     const Json event = finish_trial(trial, trainer, data, study, group.rank() == 0);
     if (group.rank() == 0) fs::remove_all(bank);
     return {{"event", event}};
+  } catch (const SharedError& e) {
+    // Every rank of the group has it, so none waits for another: they go on with the next trial.
+    if (group.rank() == 0) log_warning("trial {} failed: {}", trial.id, e.what());
+    return {{"event", {{"event", "trial_failed"}, {"trial", trial.id}, {"reason", e.what()}}}};
   } catch (const FileError&) {
     throw;  // on a full disk every trial would fail, and none of them deserves it
   } catch (const Error& e) {
@@ -251,6 +281,7 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
   for (const NotApplicable& combination : expansion.not_applicable) log_info("not applicable: {}: {}", combination.combination, combination.reason);
   log_info("sweep: {} trials, {} of them done, {} to train on {} ranks in groups of {}", summary.trials, decision.done, decision.pending.size(), world.size(), group_ranks);
 
+  if (first) log_parameter_counts(expansion, decision, *bench);
   if (first) warn_of_short_utterances(expansion, decision, *bench);
 
   at::set_num_threads(options.threads > 0 ? options.threads : share_of_cores(world.local_size()));

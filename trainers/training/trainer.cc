@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -42,15 +41,14 @@ FieldReader part(const Trial& trial, const char* key) { return FieldReader(trial
 /// JSON has no NaN: it is written as null.
 double number_or_nan(const Json& value) { return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>(); }
 
-/// The softmax of every parameter named `layer_weights` or `model_weights`: what the papers' figures show.
-Json mixing_weights(const Model& model, const at::Tensor& flat) {
+/// The convex weights as learned: what the papers' figures show.
+Json mixing_weights(const Model& model, const Parameters& parameters) {
+  const at::NoGradGuard no_grad;
   Json weights = Json::object();
-  const Parameters parameters = view_parameters(model.parameters(), flat);
-  for (const auto& [name, tensor] : parameters.items()) {
-    if (!name.ends_with("layer_weights") && !name.ends_with("model_weights")) continue;
-    const at::Tensor softmax = at::softmax(tensor.detach(), -1).contiguous();
-    const float* values = softmax.const_data_ptr<float>();
-    weights[name] = std::vector<float>(values, values + softmax.numel());
+  const Parameters mixing = model.mixing_weights(parameters);
+  for (const auto& [name, tensor] : mixing.items()) {
+    const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
+    weights[name] = std::vector<float>(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());
   }
   return weights;
 }
@@ -59,9 +57,7 @@ Json mixing_weights(const Model& model, const at::Tensor& flat) {
 
 Model build_model(const Trial& trial, const Task& task, const FeatureLoader& loader) {
   std::vector<InterfaceInput> inputs;
-  for (const LoaderSource& source : loader.sources()) {
-    inputs.push_back({static_cast<std::int64_t>(source.chosen.size()), source.taps[source.chosen.front()].width});
-  }
+  for (const LoaderSource& source : loader.sources()) inputs.push_back(interface_input(source));
   return Model({part(trial, "interface"), part(trial, "fusion"), part(trial, "head")}, inputs, task.classes());
 }
 
@@ -77,6 +73,13 @@ Trainer::Trainer(const Trial& trial, const TrialData& data, const Communicator& 
   reduced_ = at::zeros({flat_.numel() + 3}, at::kFloat);
   flat_.mutable_grad() = reduced_.narrow(0, 0, flat_.numel());
   restore();
+  if (fitted_.items().empty() && !model_.fitted().empty()) fitted_ = data_.fit();
+}
+
+Parameters Trainer::parameters(const at::Tensor& flat) const {
+  Parameters all = view_parameters(model_.parameters(), flat);
+  for (const auto& [name, tensor] : fitted_.items()) all.add(name, tensor);
+  return all;
 }
 
 TrialEnd Trainer::run() {
@@ -104,8 +107,7 @@ void Trainer::train_step() {
   float* tail = reduced_.mutable_data_ptr<float>() + size;
   if (!mine.empty()) {
     const FeatureBatch batch = data_.source->load(mine);
-    const Parameters parameters = view_parameters(model_.parameters(), flat_);
-    const at::Tensor logits = model_.forward_in_training(parameters, batch.features, batch.lengths, utterance_keys(trial_, step_, mine));
+    const at::Tensor logits = model_.forward_in_training(parameters(flat_), batch.features, batch.lengths, utterance_keys(trial_, step_, mine));
     const LossSum loss = data_.task->loss(logits, model_.output_lengths(batch.lengths), data_.task->targets(mine));
     loss.sum.backward();
     tail[0] = loss.sum.item<float>();
@@ -132,7 +134,7 @@ void Trainer::evaluate_and_save() {
   Json record = {{"step", step_}, {"train_loss", loss_sum_ / loss_count_}, {"grad_norm", grad_norm_},
                  {"learning_rate", optimizer_->learning_rate() * schedule_->factor(step_ - 1)}, {"dev", evaluate("dev", flat_.detach())},
                  {"seconds", seconds_}};
-  const Json weights = mixing_weights(model_, flat_.detach());
+  const Json weights = mixing_weights(model_, parameters(flat_));
   if (!weights.empty()) record["weights"] = weights;
   const MetricInfo metric = data_.task->metrics().front();
   const double value = record["dev"][metric.name];
@@ -151,7 +153,7 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
   const at::NoGradGuard no_grad;
   const auto& ids = data_.ids.at(split);
   const auto metrics = data_.task->metrics();
-  const Parameters parameters = view_parameters(model_.parameters(), flat);
+  const Parameters all = parameters(flat);
   std::vector<double> sums(2 * metrics.size() + 2, 0.0);  // metrics' sums and counts, then the loss's
   std::vector<Json> mine;
   const auto batch_size = options_.evaluation_batch;
@@ -159,7 +161,7 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
     const std::int64_t count = std::min<std::int64_t>(batch_size, static_cast<std::int64_t>(ids.size()) - first);
     const std::vector<std::string> some(ids.begin() + first, ids.begin() + first + count);
     const FeatureBatch batch = data_.source->load(some);
-    const at::Tensor logits = model_.forward(parameters, batch.features, batch.lengths);
+    const at::Tensor logits = model_.forward(all, batch.features, batch.lengths);
     const Targets targets = data_.task->targets(some);
     const at::Tensor lengths = model_.output_lengths(batch.lengths);
     const auto measured = data_.task->measure(some, logits, lengths, targets, predictions ? &mine : nullptr);
@@ -190,6 +192,7 @@ void Trainer::save() const {
   if (group_.rank() != 0) return;
   NamedTensors tensors = {{"parameters", flat_.detach()}, {"best", best_flat_}};
   for (const auto& [name, tensor] : optimizer_->state()) tensors["optimizer." + name] = tensor;
+  for (const auto& [name, tensor] : fitted_.items()) tensors["fitted." + name] = tensor;
   const Json state = {{"trial", trial_.id}, {"step", step_}, {"loss_sum", loss_sum_}, {"loss_count", loss_count_}, {"grad_norm", grad_norm_},
                       {"finite_steps", finite_steps_}, {"history", history_}, {"best", best_}, {"seconds", seconds_}};
   write_safetensors(checkpoint_path(), tensors, {{"state", state.dump()}});
@@ -224,6 +227,7 @@ void Trainer::restore() {
       if (name.starts_with("optimizer.")) optimizer[name.substr(10)] = tensor;
     }
     optimizer_->load_state(optimizer);
+    for (const ParameterSpec& spec : model_.fitted()) fitted_.add(spec.name, tensors.at("fitted." + spec.name));
   } catch (const Json::exception& e) {
     throw DataError(fmt::format("{}: not a valid checkpoint: {}", path.string(), e.what()));
   } catch (const std::out_of_range&) {

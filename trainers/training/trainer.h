@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@ struct TrialData {
   const FeatureLoader* loader = nullptr;  // what the model is built for
   const BatchSource* source = nullptr;    // what its batches are: the loader, or a smaller form with the same result
   std::map<std::string, std::vector<std::string>> ids;  // by split
+  std::function<Parameters()> fit = {};   // the model's fitted() tensors, float32: called if there are any and no checkpoint
 };
 
 /// How one trial ended.
@@ -64,6 +66,8 @@ class Trainer {
   const at::Tensor& best_parameters() const { return best_flat_; }
   at::Tensor last_parameters() const { return flat_.detach(); }
   double seconds() const { return seconds_; }
+  /// All tensors of the model by name: views of `flat`, and what was fitted.
+  Parameters parameters(const at::Tensor& flat) const;
 
  private:
   void train_step();
@@ -81,6 +85,7 @@ class Trainer {
   std::unique_ptr<Schedule> schedule_;
   BatchOrder order_;
 
+  Parameters fitted_;    // before training, and fixed since
   at::Tensor flat_;      // [P] float32: all parameters, a leaf
   at::Tensor reduced_;   // [P + 3]: gradient (flat_'s), loss sum, utterances, stop votes; one all-reduce a step
   std::int64_t step_ = 0;

@@ -157,6 +157,103 @@ TEST_F(ExpandTest, ListsTapsThatDoNotFitAndHeadsThatDoNotFitTheTask) {
             "not applicable: head mean_pool_linear decides once per utterance, the task does not");
 }
 
+TEST_F(ExpandTest, TakesFusionsOfSeveralUpstreams) {
+  facts.upstreams["large"] = {"f-large", facts.upstreams["hubert"].spec, {}};
+  for (Tap& tap : facts.upstreams["large"].spec.taps) tap.width = 24;
+  const Expansion out =
+      expand({{"upstreams", {Json::array({"hubert"}), {"hubert", "large"}}},
+              {"fusion",
+               {{{"type", "none"}},
+                {{"type", "structured"}, {"weights", {"fixed", "learned"}}, {"project_to", {0, 8}}},
+                {{"type", "individual_heads"}, {"p", {0.25, 0.75}}},
+                {{"type", "shared_head"}, {"project_to", 8}, {"p", {{0.25, 0.75}, Json::array()}}}}}});
+  // One upstream: none, structured 4, shared_head of equal weights. Two: structured projected 2, individual, shared 2.
+  EXPECT_EQ(out.trials.size(), 6u + 5u);
+  ASSERT_EQ(out.not_applicable.size(), 2u + 3u);
+  EXPECT_EQ(out.not_applicable[0].combination,
+            "\"sid\" [\"hubert\"] {\"p\":[0.25,0.75],\"type\":\"individual_heads\"} {\"type\":\"weighted_sum\"}");
+  std::set<std::string> reasons;
+  for (const NotApplicable& n : out.not_applicable) reasons.insert(n.reason);
+  EXPECT_THAT(reasons,
+              ElementsAre("not applicable: fusion individual_heads has 2 weights p, [0.25, 0.75], for 1 upstreams",
+                          "not applicable: fusion none takes one upstream, found 2",
+                          "not applicable: fusion shared_head has 2 weights p, [0.25, 0.75], for 1 upstreams",
+                          "not applicable: fusion structured of the widths 16, 24 needs a learned map of each to a "
+                          "common width: set project_to"));
+  const Json& config = out.trials.back().config;
+  EXPECT_EQ(config["fusion"],
+            (Json{{"type", "shared_head"}, {"weights", "fixed"}, {"p", Json::array()}, {"project_to", 8}}));
+  EXPECT_EQ(config["upstreams"].size(), 2u);
+  EXPECT_EQ(config["upstreams"][1]["fingerprint"], "f-large");
+}
+
+TEST_F(ExpandTest, MakesOneTrialOfAnInterfaceAxisWhereTheFusionMixesLayers) {
+  facts.upstreams["other"] = {"f-other", facts.upstreams["hubert"].spec, {}};
+  const Json axis = {{{"type", "weighted_sum"}}, {{"type", "hconv"}}, {{"type", "single_layer"}, {"layer", {0, 9}}}};
+  for (const char* fusion : {"naive", "joint_hconv"}) {
+    const Json two = {{"upstreams", {"hubert", "other"}}, {"fusion", {{"type", fusion}}}, {"interface", axis}};
+    const Expansion out = expand(two);
+    ASSERT_EQ(out.trials.size(), 1u) << fusion;
+    EXPECT_THAT(out.not_applicable, IsEmpty());
+    EXPECT_EQ(out.trials[0].config["interface"], (Json{{"type", "none"}}));
+    Json without = two;
+    without["interface"] = nullptr;  // taken away
+    EXPECT_EQ(id(without), out.trials[0].id);
+  }
+  // Its own options are axes, and its taps are what is read.
+  const auto all = trials({{"upstreams", {"hubert", "other"}},
+                           {"fusion", {{"type", "naive"}, {"normalize", {false, true}}, {"taps", {"h1", "h3"}}}}});
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_THAT(tap_names(all[0].config), ElementsAre("h1", "h3"));
+  EXPECT_FALSE(all[0].config["upstreams"][0].contains("taps"));
+  EXPECT_EQ(error({{"upstreams", {"hubert", "other"}}, {"fusion", {{"type", {"naive", "structured"}}}}, {"interface", nullptr}}),
+            "study.json /sweep/0/interface: this key is missing");
+  EXPECT_THAT(error({{"upstreams", {"hubert", "other"}}, {"fusion", {{"type", "naive"}}}, {"interface", {{"type", "hcnov"}}}}),
+              HasSubstr("unknown interface \"hcnov\""));
+}
+
+TEST_F(ExpandTest, AlignsFrameRatesAsTheStudySays) {
+  facts.upstreams["slow"] = {"f-slow", facts.upstreams["hubert"].spec, {}};
+  for (Tap& tap : facts.upstreams["slow"].spec.taps) tap.hop_samples = 640;
+  const auto two = [](const Json& alignment) {
+    return Json{{"upstreams", {"hubert", "slow"}}, {"fusion", {{"type", "structured"}}}, {"alignment", alignment}};
+  };
+  const std::string plain = id(two(Json::object()));
+  EXPECT_EQ(id(two({{"rate", "finest"}, {"slower", "repeat"}})), plain);
+  EXPECT_EQ(id(two({{"rate", "hubert"}})), plain) << "it is the finest";
+  const auto all = trials(two({{"rate", {"finest", "slow"}}, {"slower", {"repeat", "linear"}}}));
+  ASSERT_EQ(all.size(), 3u) << "at the slow rate nothing is slower";
+  EXPECT_FALSE(all[0].config.contains("alignment"));
+  EXPECT_EQ(alignment_rule(all[0].config), AlignmentRule());
+  EXPECT_EQ(alignment_rule(all[1].config), (AlignmentRule{0, true}));
+  EXPECT_EQ(all[2].config["alignment"], (Json{{"hop_samples", 640}, {"slower", "repeat"}}));
+  EXPECT_EQ(alignment_rule(all[2].config), (AlignmentRule{640, false}));
+  // Where all rates are equal no rule has an effect.
+  EXPECT_EQ(id({{"alignment", {{"slower", "linear"}}}}), id());
+
+  const Expansion out = expand({{"upstreams", {Json::array({"hubert"}), Json::array({"slow"})}}, {"alignment", {{"rate", "slow"}}}});
+  EXPECT_EQ(out.trials.size(), 1u);
+  ASSERT_EQ(out.not_applicable.size(), 1u);
+  EXPECT_EQ(out.not_applicable[0].reason,
+            "not applicable: alignment to the frame rate of \"slow\", which is not among the upstreams");
+  EXPECT_EQ(error(two({{"rate", "slwo"}})),
+            "study.json /sweep/0/alignment/rate: the study has no \"slwo\", did you mean \"slow\"? it has fbank, hubert, slow");
+  EXPECT_EQ(error(two({{"slower", "drop"}})),
+            "study.json /sweep/0/alignment/slower: unknown value \"drop\"; known: linear, repeat");
+  EXPECT_EQ(error(two({{"method", "linear"}})),
+            "study.json /sweep/0/alignment/method: unknown key; alignment takes rate, slower");
+  EXPECT_EQ(error(two(3)), "study.json /sweep/0/alignment: expected an object, found 3");
+}
+
+TEST_F(ExpandTest, TakesALayerByName) {
+  const Json named = {{"interface", {{"type", "single_layer"}, {"layer", "h3"}}}};
+  EXPECT_EQ(id(named), id({{"interface", {{"type", "single_layer"}, {"taps", {"h3"}}}}}));
+  const Expansion out = expand({{"interface", {{"type", "single_layer"}, {"layer", {"h3", 0, "h9"}}}}});
+  EXPECT_EQ(out.trials.size(), 2u);
+  ASSERT_EQ(out.not_applicable.size(), 1u);
+  EXPECT_THAT(out.not_applicable[0].reason, HasSubstr("the store has no tap \"h9\""));
+}
+
 TEST_F(ExpandTest, KeepsEachTrialOnce) {
   EXPECT_EQ(trials({{"seed", {0, 1, 0}}}).size(), 2u);
   // A default that is written out is the same trial, in another block too.
@@ -230,6 +327,7 @@ TEST_F(ExpandTest, NamesEachWrongKeyAndValue) {
             "study.json /sweep/0/upstreams: the study has no \"huber\", did you mean \"hubert\"? it has fbank, hubert");
   EXPECT_EQ(error({{"upstreams", "hubert"}}),
             "study.json /sweep/0/upstreams: \"hubert\" is not allowed; takes a list of names, or a list of such lists");
+  EXPECT_EQ(error({{"upstreams", {"hubert", "hubert"}}}), "study.json /sweep/0/upstreams: \"hubert\" is named twice");
   EXPECT_EQ(error({{"upstreams", {3}}}), "study.json /sweep/0/upstreams: 3 is not allowed; takes a name");
   EXPECT_THAT(error({{"interface", {{"type", "wieghted_sum"}}}}),
               StartsWith("study.json /sweep/0/interface/type: unknown interface \"wieghted_sum\", did you mean "

@@ -13,6 +13,7 @@
 #include "tests/data/store/small_store.h"
 #include "tests/errors.h"
 #include "tests/folder.h"
+#include "trainers/training/fitting.h"
 
 namespace strata {
 namespace {
@@ -82,7 +83,8 @@ class TrainerTest : public testing::Test {
         store_(FeatureStore::open(folder_ / "noise")),
         features_(store_, "small"),
         task_(TaskRegistry::make(FieldReader(Json{{"type", "sid"}}, "test"), corpus_)),
-        loader_({{&features_, kTaps, {0, 1, 2}}}) {
+        loader_({{&features_, kTaps, {0, 1, 2}}}),
+        two_({{&features_, kTaps, {0, 1, 2}}, {&features_, kTaps, {2, 1, 1}}}) {
     data_ = {task_.get(), &loader_, &loader_, {}};
     for (const char* split : {"train", "dev", "test"}) data_.ids[split] = task_->ids(split);
   }
@@ -121,6 +123,7 @@ class TrainerTest : public testing::Test {
   const FeatureLoader loader_;
 
  protected:
+  const FeatureLoader two_;  // as if of two upstreams
   TrialData data_;
   fs::path bank(const std::string& name) const { return folder_ / name / "checkpoint.safetensors"; }
 };
@@ -175,6 +178,93 @@ TEST_F(TrainerTest, GivesTheSameOnTimeMeans) {
     EXPECT_EQ(got["dev"]["accuracy"], want["dev"]["accuracy"]);
   }
   EXPECT_LT(relative_difference(on_means.last_parameters(), on_frames.last_parameters()), 1e-5);
+}
+
+TEST_F(TrainerTest, TrainsFusionsOfTwoUpstreams) {
+  for (const Json& fusion : std::vector<Json>{{{"type", "naive"}},
+                                              {{"type", "structured"}, {"weights", "learned"}},
+                                              {{"type", "shared_head"}, {"weights", "learned"}},
+                                              {{"type", "individual_heads"}},
+                                              {{"type", "joint_hconv"}}}) {
+    const std::string type = fusion["type"];
+    // Plain descent: Adam makes much of gradients that are nothing but rounding.
+    const Trial one = trial({{"fusion", fusion},
+                             {"steps", 40},
+                             {"evaluate_every", 20},
+                             {"optimizer", {{"type", "sgd"}, {"learning_rate", 0.1}}}});
+    data_.loader = &two_;
+    data_.source = &two_;
+    const TimeMeans means(two_);
+    const Communicator single = world.split(world.rank());
+    Trainer alone = trainer(one, single, type + std::to_string(world.rank()));
+    Trainer shared = trainer(one, world, type);
+    ASSERT_EQ(alone.run(), TrialEnd::kDone);
+    ASSERT_EQ(shared.run(), TrialEnd::kDone);
+    EXPECT_LT(relative_difference(shared.last_parameters(), alone.last_parameters()), 1e-4) << type;
+    EXPECT_LT(shared.history()[1]["train_loss"], shared.history()[0]["train_loss"]) << type;
+    if (type == "joint_hconv") {
+      EXPECT_FALSE(shared.model().uses_time_means_only());
+      EXPECT_FALSE(shared.history()[0].contains("weights"));
+      continue;
+    }
+    data_.source = &means;
+    Trainer on_means = trainer(one, world, type + "_means");
+    ASSERT_EQ(on_means.run(), TrialEnd::kDone);
+    EXPECT_LT(relative_difference(on_means.last_parameters(), shared.last_parameters()), 1e-4) << type;
+    const Json& weights = shared.history()[1]["weights"];
+    EXPECT_EQ(weights.contains("fusion.model_weights"), fusion.contains("weights")) << type;
+    for (const char* upstream : {"0", "1"}) {
+      const std::string kind = type == "naive" ? "fusion." : "interface.";
+      EXPECT_EQ(weights.at(kind + upstream + ".layer_weights").size(), 3u) << type;
+    }
+  }
+}
+
+TEST_F(TrainerTest, FitsPrincipalAxesBeforeItTrains) {
+  const Trial one = trial({{"interface", {{"type", "pca"}, {"output_dim", 3}}}});
+  const Communicator single = world.split(world.rank());
+  const Model model = build_model(one, *data_.task, *data_.loader);
+  const auto& train = data_.ids.at("train");
+  const Parameters alone = fit_interfaces(model, *data_.loader, train, single);
+  const Parameters together = fit_interfaces(model, *data_.loader, train, world);
+  ASSERT_EQ(together.items().size(), 2u);
+  for (const auto& [name, value] : together.items()) {
+    EXPECT_LT(relative_difference(value, alone[name]), 1e-5) << name;
+  }
+  // Not one frame of padding is in the mean.
+  at::Tensor sum = at::zeros({12});
+  std::int64_t frames = 0;
+  for (const std::string& id : train) {
+    const at::Tensor x = data_.loader->load({id}).features[0][0].flatten(1);
+    sum += x.sum(0);
+    frames += x.size(0);
+  }
+  EXPECT_LT(relative_difference(together["interface.0.mean"], sum / frames), 1e-5);
+
+  int fits = 0;
+  data_.fit = [&] {
+    ++fits;
+    return fit_interfaces(model, *data_.loader, train, world);
+  };
+  {
+    Trainer part = trainer(one, world, "pca");
+    request_stop(SIGTERM);
+    ASSERT_EQ(part.run(), TrialEnd::kStopped);
+    request_stop(0);
+    world.barrier();
+  }
+  Trainer rest = trainer(one, world, "pca");
+  EXPECT_EQ(fits, 1) << "the checkpoint has them";
+  ASSERT_EQ(rest.run(), TrialEnd::kDone);
+  Trainer straight = trainer(one, world, "straight_pca");
+  ASSERT_EQ(straight.run(), TrialEnd::kDone);
+  EXPECT_TRUE(at::equal(rest.last_parameters(), straight.last_parameters()));
+  const Parameters all = rest.parameters(rest.last_parameters());
+  EXPECT_TRUE(at::equal(all["interface.0.components"], together["interface.0.components"]));
+
+  const Model greedy = build_model(trial({{"interface", {{"type", "pca"}, {"output_dim", 12}}}}), *data_.task, *data_.loader);
+  EXPECT_EQ(error_of<SharedError>([&] { fit_interfaces(greedy, *data_.loader, {"u0", "u1"}, world); }),
+            "pca: 12 axes need more than 7 training frames");
 }
 
 TEST_F(TrainerTest, HoldsTheSameParametersOnEveryRank) {
