@@ -40,8 +40,9 @@ void check(const at::Tensor& logits, const at::Tensor& lengths, const CtcTargets
 
 at::Tensor nll(const at::Tensor& logits, const at::Tensor& lengths, const CtcTargets& targets, bool zero_infinity) {
   check(logits, lengths, targets);
-  return at::ctc_loss(at::log_softmax(logits, 2).transpose(0, 1), targets.symbols.to(logits.device()), lengths,
-                      targets.lengths, targets.blank, at::Reduction::None, zero_infinity);
+  // On the CPU wherever the logits are: LibTorch's backward pass on GPUs does not repeat its results.
+  return at::ctc_loss(at::log_softmax(logits, 2).cpu().transpose(0, 1), targets.symbols, lengths, targets.lengths,
+                      targets.blank, at::Reduction::None, zero_infinity);
 }
 
 }  // namespace
@@ -52,7 +53,7 @@ at::Tensor ctc_nll(const at::Tensor& logits, const at::Tensor& lengths, const Ct
 
 LossSum ctc_loss(const at::Tensor& logits, const at::Tensor& lengths, const CtcTargets& targets) {
   const at::Tensor each = nll(logits, lengths, targets, true);
-  const at::Tensor symbols = targets.lengths.clamp_min(1).to(each.device(), each.scalar_type());
+  const at::Tensor symbols = targets.lengths.clamp_min(1).to(each.scalar_type());
   return {(each / symbols).sum(), static_cast<double>(logits.size(0))};
 }
 

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "core/base/cores.h"
@@ -14,12 +16,14 @@
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/tensor/safetensors.h"
+#include "distributed/device.h"
 #include "distributed/work_server.h"
 #include "trainers/state/journal.h"
 #include "trainers/state/owner.h"
 #include "trainers/state/study_record.h"
 #include "trainers/sweep/bench.h"
 #include "trainers/report/results.h"
+#include "trainers/report/tensorboard.h"
 #include "trainers/training/trainer.h"
 
 namespace strata {
@@ -170,15 +174,24 @@ class Dispatcher {
   Progress progress_;
 };
 
+/// Event files for TensorBoard: what a continued trial already knows, then what comes.
+void begin_log(std::optional<TensorboardWriter>& log, const Trial& trial, const Trainer& trainer, const fs::path& output) {
+  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  log.emplace(output / "tensorboard" / trial.id, describe_trial(trial), now - trainer.seconds());
+  for (const Json& evaluation : trainer.history()) log->add(evaluation);
+}
+
 /// One trial on a group. Returns what the leader tells rank 0.
-Json train_one(const Trial& trial, const Study& study, Bench& bench, const Communicator& group) {
+Json train_one(const Trial& trial, const Study& study, Bench& bench, const Communicator& group, c10::Device device) {
   const FeatureLoader loader = bench.loader(trial);
   TrialData data{&bench.task(trial), &loader, &loader, {}};
   if (study.rewrites && build_model(trial, *data.task, loader).uses_time_means_only()) data.source = &bench.time_means(trial);
   for (const char* split : {"train", "dev", "test"}) data.ids[split] = bench.ids(trial, split);
   const fs::path bank = study.output / "banks" / trial.id;
   try {
-    Trainer trainer(trial, data, group, {bank, 32});
+    std::optional<TensorboardWriter> log;
+    Trainer trainer(trial, data, group, {bank, 32, device, [&log](const Json& evaluation) { if (log) log->add(evaluation); }});
+    if (study.tensorboard && group.rank() == 0) begin_log(log, trial, trainer, study.output);
     switch (trainer.run()) {
       case TrialEnd::kStopped:
         return {{"stop", true}};
@@ -201,7 +214,7 @@ Json train_one(const Trial& trial, const Study& study, Bench& bench, const Commu
   }
 }
 
-void work(const Expansion& expansion, const Study& study, Bench& bench, const Communicator& group, WorkServer& server) {
+void work(const Expansion& expansion, const Study& study, Bench& bench, const Communicator& group, c10::Device device, WorkServer& server) {
   Json report = Json::object();
   for (;;) {
     std::int64_t index = -1;
@@ -211,7 +224,7 @@ void work(const Expansion& expansion, const Study& study, Bench& bench, const Co
     }
     index = std::stoll(group.broadcast(std::to_string(index), 0));
     if (index < 0) return;
-    report = train_one(expansion.trials[static_cast<std::size_t>(index)], study, bench, group);
+    report = train_one(expansion.trials[static_cast<std::size_t>(index)], study, bench, group, device);
   }
 }
 
@@ -239,7 +252,11 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     journal = std::make_unique<Journal>(study.output / "journal.jsonl");
   });
   const auto pending = static_cast<std::size_t>(std::stoull(world.broadcast(std::to_string(decision.pending.size()), 0)));
-  together(world, [&] { group_ranks = group_size(study, world.size(), pending); });
+  c10::Device device = c10::kCPU;
+  together(world, [&] {
+    group_ranks = group_size(study, world.size(), pending);
+    if (!options.dry_run) device = choose_device(study.device, world);
+  });
 
   SweepSummary summary;
   summary.trials = static_cast<std::int64_t>(expansion.trials.size());
@@ -249,7 +266,8 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     return summary;
   }
   for (const NotApplicable& combination : expansion.not_applicable) log_info("not applicable: {}: {}", combination.combination, combination.reason);
-  log_info("sweep: {} trials, {} of them done, {} to train on {} ranks in groups of {}", summary.trials, decision.done, decision.pending.size(), world.size(), group_ranks);
+  log_info("sweep: {} trials, {} of them done, {} to train on {} ranks in groups of {}, on {}", summary.trials, decision.done, decision.pending.size(), world.size(), group_ranks,
+           device.is_cpu() ? "CPUs" : "GPUs");
 
   if (first) warn_of_short_utterances(expansion, decision, *bench);
 
@@ -262,7 +280,7 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     Dispatcher dispatcher(expansion, decision, *journal, options.show_progress && !decision.pending.empty());
     {
       WorkServer server(world, [&](const Json& question, int) { return dispatcher.answer(question); });
-      work(expansion, study, *bench, group, server);
+      work(expansion, study, *bench, group, device, server);
     }
     summary.done = dispatcher.done();
     summary.failed = decision.failed + dispatcher.failed();
@@ -270,7 +288,7 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     write_file_atomically(study.output / "results.csv", results_csv(load_results(study.output)));
   } else {
     WorkServer server(world, {});
-    if (color < groups) work(expansion, study, *bench, group, server);
+    if (color < groups) work(expansion, study, *bench, group, device, server);
   }
   const Json shared = Json::parse(world.broadcast(Json{{"failed", summary.failed}, {"stopped", stopped}}.dump(), 0));
   summary.failed = shared["failed"];
