@@ -251,6 +251,10 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     write_study_record(study, bench->facts(), expansion, options.provenance);
     journal = std::make_unique<Journal>(study.output / "journal.jsonl");
   });
+  if (!options.dry_run && study.verify != "never") {
+    together(world, [&] { bench->verify(world.rank(), world.size(), study.verify == "always"); });
+    if (first) bench->remember_verified();
+  }
   const auto pending = static_cast<std::size_t>(std::stoull(world.broadcast(std::to_string(decision.pending.size()), 0)));
   c10::Device device = c10::kCPU;
   together(world, [&] {
@@ -271,7 +275,8 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
 
   if (first) warn_of_short_utterances(expansion, decision, *bench);
 
-  at::set_num_threads(options.threads > 0 ? options.threads : share_of_cores(world.local_size()));
+  const int threads = options.threads > 0 ? options.threads : static_cast<int>(study.threads);
+  at::set_num_threads(threads > 0 ? threads : share_of_cores(world.local_size()));
   const int groups = world.size() / group_ranks;
   const int color = world.rank() / group_ranks;
   const Communicator group = world.split(color);
