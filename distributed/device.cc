@@ -6,7 +6,32 @@
 #include <fmt/format.h>
 #include <mpi.h>
 
+#include <cstdlib>
+
+#include "core/base/error.h"
+
 namespace strata {
+namespace {
+
+int count_gpus() { return at::hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0; }
+
+}  // namespace
+
+c10::Device choose_device(const std::string& wish, const Communicator& world) {
+  const int gpus = wish == "cpu" ? 0 : count_gpus();
+  if (gpus == 0) {
+    if (wish == "cuda") throw ConfigError("\"device\": \"cuda\" is asked for, but no GPU is seen on this machine");
+    return c10::kCPU;
+  }
+  if (world.local_size() > gpus) {
+    throw ConfigError(fmt::format("this machine has {} GPUs and {} ranks, and each rank needs a GPU of its own; start {} ranks a machine, or take \"device\": \"cpu\"",
+                                  gpus, world.local_size(), gpus));
+  }
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // cuBLAS repeats its results only with a fixed workspace
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setAllowTF32CuDNN(false);
+  return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(world.local_rank()));
+}
 
 std::string cuda_version() {
   if (!at::detail::getCUDAHooks().hasCUDART()) return "none";
@@ -32,8 +57,8 @@ std::string mpi_version() {
 }
 
 std::string gpu_text() {
-  const auto count = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
-  return count > 0 ? fmt::format("{} seen", static_cast<int>(count)) : "none seen";
+  const int count = count_gpus();
+  return count > 0 ? fmt::format("{} seen", count) : "none seen";
 }
 
 }  // namespace strata

@@ -40,9 +40,11 @@ void check(const at::Tensor& logits, const at::Tensor& lengths, const CtcTargets
 
 at::Tensor nll(const at::Tensor& logits, const at::Tensor& lengths, const CtcTargets& targets, bool zero_infinity) {
   check(logits, lengths, targets);
-  // In float64 within: sums over alignments in float32 lose gradients up to 1e-5 of their largest entry.
-  return at::ctc_loss(at::log_softmax(logits, 2, at::kDouble).transpose(0, 1), targets.symbols.to(logits.device()),
-                      lengths, targets.lengths, targets.blank, at::Reduction::None, zero_infinity)
+  // In float64: sums over alignments in float32 lose gradients up to 1e-5 of their largest entry. On the CPU wherever the
+  // logits are: LibTorch's backward pass on GPUs does not repeat its results.
+  const at::Tensor log_probabilities = at::log_softmax(logits, 2, at::kDouble).cpu();
+  return at::ctc_loss(log_probabilities.transpose(0, 1), targets.symbols, lengths, targets.lengths, targets.blank,
+                      at::Reduction::None, zero_infinity)
       .to(logits.scalar_type());
 }
 
@@ -54,7 +56,7 @@ at::Tensor ctc_nll(const at::Tensor& logits, const at::Tensor& lengths, const Ct
 
 LossSum ctc_loss(const at::Tensor& logits, const at::Tensor& lengths, const CtcTargets& targets) {
   const at::Tensor each = nll(logits, lengths, targets, true);
-  const at::Tensor symbols = targets.lengths.clamp_min(1).to(each.device(), each.scalar_type());
+  const at::Tensor symbols = targets.lengths.clamp_min(1).to(each.scalar_type());
   return {(each / symbols).sum(), static_cast<double>(logits.size(0))};
 }
 

@@ -95,9 +95,11 @@ void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
 Id create_image(const std::string& place) {
   constexpr std::size_t kGrowthBytes = 1 << 20;
+  constexpr hsize_t kAlignmentBytes = 64;
   Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_V18);
   H5Pset_fapl_core(access.get(), kGrowthBytes, /*backing_store=*/false);
+  H5Pset_alignment(access.get(), kAlignmentBytes, kAlignmentBytes);  // frames are read in place, from a mapping
   const Id creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   H5Pset_obj_track_times(creation.get(), false);
   return Id(check(H5Fcreate(place.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), place, "create the file"), H5Fclose);

@@ -1,16 +1,13 @@
 #include "data/store/shard.h"
 
 #include <ATen/ops/empty.h>
-#include <fcntl.h>
+#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <functional>
 #include <span>
 
 #include "core/base/error.h"
@@ -20,37 +17,17 @@
 namespace strata {
 namespace {
 
-constexpr std::int64_t kPieceBytes = 1 << 16;
-
 struct ByteRange {
   std::int64_t offset = 0;
   std::int64_t length = 0;
 };
 
-void pread_all(int fd, void* out, std::int64_t length, std::int64_t offset, const fs::path& path) {
-  auto* to = static_cast<char*>(out);
-  while (length > 0) {
-    const ssize_t n = ::pread(fd, to, static_cast<std::size_t>(length), offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw DataError(fmt::format("{}: cannot read: {}", path.string(), std::strerror(errno)));
-    if (n == 0) throw DataError(fmt::format("{}: the file ends at byte {}, {} bytes too early; it is truncated", path.string(), offset, length));
-    to += n;
-    offset += n;
-    length -= n;
-  }
-}
-
 /// XXH3-64 over all bytes of a file but those in `frames` (sorted by offset, not overlapping).
-///   piece  gives `length` bytes from `offset` on, valid until it is called again
-std::uint64_t checksum_outside(std::int64_t size, const std::vector<ByteRange>& frames,
-                               const std::function<const char*(std::int64_t offset, std::int64_t length)>& piece) {
+std::uint64_t checksum_outside(std::int64_t size, const std::vector<ByteRange>& frames, const char* bytes) {
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
   XXH3_64bits_reset(state.get());
   const auto add = [&](std::int64_t from, std::int64_t to) {
-    for (; from < to; from += kPieceBytes) {
-      const std::int64_t n = std::min(to - from, kPieceBytes);
-      XXH3_64bits_update(state.get(), piece(from, n), static_cast<std::size_t>(n));
-    }
+    if (from < to) XXH3_64bits_update(state.get(), bytes + from, static_cast<std::size_t>(to - from));
   };
   std::int64_t position = 0;
   for (const ByteRange& range : frames) {
@@ -130,7 +107,7 @@ ShardImage make_image(const std::string& place, const std::vector<Tap>& taps, hd
 
 Json make_sidecar(const ShardImage& image, const std::vector<FailedUtterance>& failed) {
   const auto size = static_cast<std::int64_t>(image.bytes.size());
-  const std::uint64_t checksum = checksum_outside(size, image.frames, [&](std::int64_t offset, std::int64_t) { return image.bytes.data() + offset; });
+  const std::uint64_t checksum = checksum_outside(size, image.frames, image.bytes.data());
   Json sidecar = {{"size_bytes", size}, {"checksum", fmt::format("{:016x}", checksum)}, {"frame_data", Json::array()}, {"failed", Json::array()}};
   for (const ByteRange& range : image.frames) sidecar["frame_data"].push_back({range.offset, range.length});
   for (const FailedUtterance& f : failed) sidecar["failed"].push_back({{"id", f.id}, {"reason", f.reason}});
@@ -157,22 +134,11 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
   }
 }
 
-ShardReader::ShardReader(fs::path path, const std::vector<Tap>& taps, hdf5::StoredType type) : path_(std::move(path)), type_(type) {
-  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0) throw DataError(fmt::format("{}: cannot open: {}", path_.string(), std::strerror(errno)));
-  try {
-    struct stat status {};
-    ::fstat(fd_, &status);
-    size_bytes_ = status.st_size;
-    read_sidecar();
-    read_tables(taps);
-  } catch (...) {
-    ::close(fd_);
-    throw;
-  }
+ShardReader::ShardReader(fs::path path, const std::vector<Tap>& taps, hdf5::StoredType type)
+    : path_(std::move(path)), type_(type), file_(std::make_shared<MappedFile>(path_)), size_bytes_(static_cast<std::int64_t>(file_->size_bytes())) {
+  read_sidecar();
+  read_tables(taps);
 }
-
-ShardReader::~ShardReader() { ::close(fd_); }
 
 void ShardReader::read_sidecar() {
   const fs::path path = sidecar_path(path_);
@@ -192,11 +158,7 @@ void ShardReader::read_sidecar() {
       }
       position = frames.back().offset + frames.back().length;
     }
-    std::vector<char> buffer(static_cast<std::size_t>(kPieceBytes));
-    const std::uint64_t checksum = checksum_outside(size_bytes_, frames, [&](std::int64_t offset, std::int64_t length) {
-      pread_all(fd_, buffer.data(), length, offset, path_);
-      return buffer.data();
-    });
+    const std::uint64_t checksum = checksum_outside(size_bytes_, frames, file_->data());
     const std::string found = fmt::format("{:016x}", checksum);
     if (found != sidecar.at("checksum").get<std::string>()) {
       throw DataError(fmt::format("{}: its tables do not have the checksum that {} gives; the file is damaged. `strata verify --repair` removes it, `strata extract` fills the hole",
@@ -236,10 +198,15 @@ void ShardReader::read_tables(const std::vector<Tap>& taps) {
 
 at::Tensor ShardReader::read(std::size_t tap, std::size_t utterance) const {
   const ShardTap& t = taps_.at(tap);
-  at::Tensor out = at::empty({t.count.at(utterance), t.frames.columns}, scalar_type(type_));
   const std::int64_t row_bytes = t.frames.columns * hdf5::bytes_of(type_);
-  pread_all(fd_, out.mutable_data_ptr(), static_cast<std::int64_t>(out.nbytes()), t.frames.offset_bytes + t.first[utterance] * row_bytes, path_);
-  return out;
+  const char* from = file_->data() + t.frames.offset_bytes + t.first.at(utterance) * row_bytes;
+  const at::TensorOptions options(scalar_type(type_));
+  if (t.frames.offset_bytes % hdf5::bytes_of(type_) != 0) {  // HDF5 does not promise alignment; our writer asks for it
+    const at::Tensor copy = at::empty({t.count[utterance], t.frames.columns}, options);
+    std::memcpy(copy.mutable_data_ptr(), from, copy.nbytes());
+    return copy;
+  }
+  return at::from_blob(const_cast<char*>(from), {t.count[utterance], t.frames.columns}, [file = file_](void*) {}, options);
 }
 
 std::vector<std::string> ShardReader::verify() const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/file.h"
 #include "core/config/json.h"
 #include "core/tensor/feature_spec.h"
 #include "data/store/hdf5.h"
@@ -43,16 +44,14 @@ struct ShardTap {
   std::vector<std::uint64_t> checksum;  // per utterance: XXH3-64 of its stored bytes
 };
 
-/// A shard opened for reading. HDF5 tells where the frames are and is then closed; frames are read with pread, without its
-/// lock. Nothing in the file is trusted: the sidecar's checksum is verified before HDF5 sees the file, and every offset is
-/// held against the file's size. Immutable after construction and thread-safe.
+/// A shard opened for reading. HDF5 tells where the frames are and is then closed; the file stays mapped, so that frames are
+/// the pages of the file themselves, shared by all ranks of a node. It keeps no file open. Nothing in the file is trusted:
+/// the sidecar's checksum is verified before HDF5 sees the file, and every offset is held against the file's size.
+/// Immutable after construction and thread-safe.
 class ShardReader {
  public:
   /// Opens the shard and its sidecar. Throws DataError that names the file and what is wrong.
   ShardReader(std::filesystem::path path, const std::vector<Tap>& taps, hdf5::StoredType type);
-  ~ShardReader();
-  ShardReader(const ShardReader&) = delete;
-  ShardReader& operator=(const ShardReader&) = delete;
 
   const std::vector<std::string>& ids() const { return ids_; }
   const std::vector<std::int64_t>& samples() const { return samples_; }
@@ -60,7 +59,8 @@ class ShardReader {
   const ShardTap& tap(std::size_t tap) const { return taps_[tap]; }
   const std::filesystem::path& path() const { return path_; }
 
-  /// The stored frames of one utterance: [T, D] in the stored dtype.
+  /// The stored frames of one utterance: [T, D] in the stored dtype, contiguous; a view of the mapping, not to be written to,
+  /// which lives on after the reader.
   at::Tensor read(std::size_t tap, std::size_t utterance) const;
 
   /// Reads everything and holds it against the checksums; returns the ids of utterances that differ.
@@ -72,7 +72,7 @@ class ShardReader {
 
   std::filesystem::path path_;
   hdf5::StoredType type_;
-  int fd_ = -1;
+  std::shared_ptr<const MappedFile> file_;
   std::int64_t size_bytes_ = 0;
   std::vector<std::string> ids_;
   std::vector<std::int64_t> samples_;

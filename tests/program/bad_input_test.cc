@@ -105,6 +105,8 @@ TEST_P(BadInput, DamagedShards) {
   }
   run = place_.run("verify features");
   EXPECT_EQ(run.code, 1) << "a flipped byte was not found";
+  expect_error("sweep study.json", 1, "shard-00000.h5: the frames of 1 utterances do not have their checksums");
+  EXPECT_EQ(place_.run("sweep study.json verify=never sweep.0.steps=5").code, 0);
 }
 
 TEST_P(BadInput, AudioThatCannotBeDecoded) {

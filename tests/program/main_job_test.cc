@@ -108,6 +108,24 @@ TEST(MainJob, StoppedSweepContinuesBitForBit) {
   EXPECT_EQ(place.files("output/banks", ".safetensors").size(), 0U);
 }
 
+TEST(MainJob, ReportsARunningSweep) {
+  const Workplace place;
+  ASSERT_EQ(place.run("extract study.json").code, 0);
+  const std::string look = "kill -STOP $run; $program status output >status 2>&1; $program report study.json output=output >report 2>&1; kill -CONT $run";
+  const RunResult run = place.run_until("sweep study.json tensorboard=true rewrites=false sweep.0.steps=400 --threads 1", 0, "grep -q trial_done output/journal.jsonl", look);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(place.read("status"), HasSubstr("running"));
+  EXPECT_THAT(place.read("report"), HasSubstr(" of 8 trials are done, 1 running"));
+  EXPECT_THAT(place.read("report"), HasSubstr("sid accuracy % ↑"));
+  EXPECT_TRUE(std::filesystem::exists(place.folder() / "output/report/report.html"));
+  EXPECT_EQ(place.files("output/tensorboard", ".strata").size(), 8U);
+
+  const auto done = place.done_trials("output");
+  const std::string first = "output/trials/" + done.begin()->first, last = "output/trials/" + done.rbegin()->first;
+  EXPECT_THAT(place.run("compare " + first + " " + last).out, HasSubstr("| test.accuracy |"));
+  EXPECT_EQ(place.run("compare " + first + " output").code, 2);
+}
+
 TEST(MainJob, RecognisesSpeech) {
   const Workplace place;
   Json study = place.read_study();

@@ -115,6 +115,7 @@ RunResult Workplace::run(const std::string& arguments, int ranks, const std::str
 RunResult Workplace::run_until(const std::string& arguments, int ranks, const std::string& condition, const std::string& action) const {
   // Job control (set -m), or the shell would have the program ignore SIGINT.
   const std::string script = fmt::format(R"(cd {}
+program={}
 set -m
 {} >stdout 2>stderr </dev/null &
 run=$!
@@ -128,7 +129,7 @@ code=$?
 kill -- -$watch
 exit $code
 )",
-                                         folder_.string(), command_line(arguments, ranks), condition, action);
+                                         folder_.string(), program().string(), command_line(arguments, ranks), condition, action);
   write("script", script);
   return finish(folder_, std::system(("bash " + (folder_ / "script").string() + " >/dev/null 2>&1").c_str()));
 }

@@ -34,7 +34,7 @@ class Workplace {
   RunResult run(const std::string& arguments, int ranks = 0, const std::string& before = "",
                 const std::string& streams = ">stdout 2>stderr </dev/null") const;
   /// Starts it, waits until the shell command `condition` succeeds, and runs `action`, to which $run is the process that was
-  /// started (mpirun where ranks > 0) and `rank N` prints that of a rank. Ended after two minutes (code 137).
+  /// started (mpirun where ranks > 0), `rank N` prints that of a rank, and $program is the program. Ended after two minutes (code 137).
   RunResult run_until(const std::string& arguments, int ranks, const std::string& condition, const std::string& action) const;
 
   Json read_study() const;

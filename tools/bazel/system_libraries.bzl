@@ -85,3 +85,21 @@ torch_library = repository_rule(
     environ = ["STRATA_TORCH"],
     configure = True,
 )
+
+def _nccl_impl(ctx):
+    # Empty where torch came without CUDA: nccl.cc then says so when a GPU is asked for.
+    nvidia = ctx.path(ctx.os.environ.get("STRATA_TORCH", "") + "/../nvidia")
+    if ctx.path("%s/nccl/include/nccl.h" % nvidia).exists and ctx.path("%s/cu13/include/cuda_runtime_api.h" % nvidia).exists:
+        linkopts = []
+        for part, library in [("nccl", "libnccl.so.2"), ("cu13", "libcudart.so.13")]:
+            linkopts += ["-L%s/%s/lib" % (nvidia, part), "-Wl,-rpath,%s/%s/lib" % (nvidia, part), "-l:" + library]
+        _write(ctx, ["%s/nccl/include" % nvidia, "%s/cu13/include" % nvidia], linkopts, defines = ["STRATA_NCCL"])
+    else:
+        _write(ctx, [], [])
+
+nccl_library = repository_rule(
+    doc = "NCCL and the CUDA headers from pip's packages beside the torch that STRATA_TORCH names, where they are.",
+    implementation = _nccl_impl,
+    environ = ["STRATA_TORCH"],
+    configure = True,
+)

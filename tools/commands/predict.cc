@@ -1,5 +1,12 @@
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <deque>
+#include <functional>
+#include <future>
+#include <optional>
+
+#include "core/base/cores.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "data/audio/audio.h"
@@ -39,22 +46,37 @@ ModelPlaces read_places(const std::vector<std::string>& given) {
   return places;
 }
 
+/// The line of one utterance; none if its audio cannot be used, which is said.
+std::optional<std::string> predict_one(const Predictor& predictor, const Utterance& utterance) {
+  at::set_num_threads(1);  // as features were extracted
+  try {
+    Json line = predictor.predict(read_audio(utterance.audio, {utterance.offset, utterance.duration}));
+    line["id"] = utterance.id;
+    return line.dump();
+  } catch (const DataError& e) {
+    log_warning("{}: utterance \"{}\" is left out: {}", utterance.place, utterance.id, e.what());
+    return std::nullopt;
+  }
+}
+
 int predict(const Arguments& given, const ModelSearch& search) {
   std::vector<Utterance> utterances;
   for (const std::string& path : given.audio) {
     for (Utterance& utterance : read_utterances(path)) utterances.push_back(std::move(utterance));
   }
   const Predictor predictor(given.trial, search.hub_cache, read_places(given.models));
+  const auto cores = static_cast<std::size_t>(share_of_cores(1));
+  std::deque<std::future<std::optional<std::string>>> ahead;  // in the order of the utterances
   int code = kExitDone;
-  for (const Utterance& utterance : utterances) {
-    try {
-      Json line = predictor.predict(read_audio(utterance.audio, {utterance.offset, utterance.duration}));
-      line["id"] = utterance.id;
-      fmt::print("{}\n", line.dump());
-    } catch (const DataError& e) {
-      log_warning("{}: utterance \"{}\" is left out: {}", utterance.place, utterance.id, e.what());
-      code = kExitPartial;
+  for (std::size_t next = 0; next < utterances.size() || !ahead.empty();) {
+    if (next < utterances.size() && ahead.size() < cores) {
+      ahead.push_back(std::async(std::launch::async, predict_one, std::cref(predictor), std::cref(utterances[next++])));
+      continue;
     }
+    const std::optional<std::string> line = ahead.front().get();
+    ahead.pop_front();
+    if (line) fmt::print("{}\n", *line);
+    if (!line) code = kExitPartial;
   }
   return code;
 }

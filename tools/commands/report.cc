@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "tools/commands/session.h"
@@ -17,9 +19,15 @@ struct Arguments {
 };
 
 int report(const Arguments& given) {
+  // key=value changes the study file before it, as it did for `sweep`.
   std::vector<StudyResults> parts;
-  for (const std::string& path : given.paths)
-    parts.push_back(load_results(fs::is_directory(path) ? fs::path(path) : read_study(path, {}).output));
+  for (auto path = given.paths.begin(); path != given.paths.end();) {
+    const auto next = std::find_if(path + 1, given.paths.end(), [](const std::string& s) { return s.find('=') == s.npos || fs::exists(s); });
+    const std::vector<std::string> overrides(path + 1, next);
+    if (fs::is_directory(*path) && !overrides.empty()) throw ConfigError(fmt::format("{} changes a study, but {} is an output", overrides.front(), *path));
+    parts.push_back(load_results(fs::is_directory(*path) ? fs::path(*path) : read_study(*path, overrides).output));
+    path = next;
+  }
   const StudyResults results = merge_results(std::move(parts));
   const bool one = results.outputs.size() == 1;
   // One study's report lies with it; a report of several belongs to none of them.
@@ -46,7 +54,7 @@ void add_report(CLI::App& app, Session& session) {
       "report", "Prints results as papers do, and writes tables and figures to OUTPUT/report and OUTPUT/results.csv.");
   command
       ->add_option("paths", given->paths,
-                   "outputs of studies, or their study files; they may be running; several are put together")
+                   "outputs of studies, or their study files (key=value behind a file changes it); they may be running; several are put together")
       ->required();
   command->add_option("--format", given->format, "what is printed; the files are written in all formats")
       ->check(CLI::IsMember({"markdown", "csv", "latex", "html"}));

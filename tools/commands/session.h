@@ -48,6 +48,7 @@ std::string version_text();
 void add_extract(CLI::App& app, Session& session);
 void add_sweep(CLI::App& app, Session& session);
 void add_status(CLI::App& app, Session& session);
+void add_compare(CLI::App& app, Session& session);
 void add_report(CLI::App& app, Session& session);
 void add_predict(CLI::App& app, Session& session);
 void add_prepare(CLI::App& app, Session& session);

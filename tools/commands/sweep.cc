@@ -19,7 +19,7 @@ void add_sweep(CLI::App& app, Session& session) {
   command->add_option("overrides", given->overrides, "key=value: changes a value of the study, such as sweep.0.optimizer.learning_rate=1e-3,1e-2");
   command->add_flag("--dry-run", given->options.dry_run, "list the trials and what would be done");
   command->add_flag("--retry-failed", given->options.retry_failed, "try trials again that failed in an earlier run");
-  command->add_option("--threads", given->options.threads, "threads of a rank (default: its share of the node's cores)")->check(CLI::NonNegativeNumber);
+  command->add_option("--threads", given->options.threads, "threads of a rank (default: the study's \"threads\", else its share of the node's cores)")->check(CLI::NonNegativeNumber);
   command->footer("Run again, it continues. Example:\n  mpirun -np 4 strata sweep study.json");
   command->callback([&session, given] {
     session.parallel = true;

@@ -113,7 +113,11 @@ Study read_study(const fs::path& file, const std::vector<std::string>& overrides
   search_reader.finish("search");
   reader.text("keep", study.keep, "", {"none", "best", "all"});
   reader.number("ranks_per_trial", study.ranks_per_trial, "", at_least(0));
+  reader.number("threads", study.threads, "", at_least(0));
+  reader.text("device", study.device, "", {"auto", "cpu", "cuda"});
+  reader.flag("tensorboard", study.tensorboard, "");
   reader.flag("rewrites", study.rewrites, "");
+  reader.text("verify", study.verify, "", {"once", "always", "never"});
   reader.flag("allow_missing", study.allow_missing, "");
   reader.finish("a study");
   return study;

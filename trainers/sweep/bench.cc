@@ -9,6 +9,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "data/audio/effects/effect.h"
+#include "data/store/verified.h"
 #include "trainers/training/fitting.h"
 #include "trainers/training/trainer.h"
 
@@ -95,6 +96,27 @@ void Bench::open_stores() {
       }
       features_[{name, corpus_name}] = std::move(features);
     }
+  }
+}
+
+void Bench::verify(int rank, int ranks, bool again) const {
+  int next = 0;
+  for (const auto& [key, features] : features_) {
+    const VerifiedShards verified(stores_.at(key.first).corpus_folder(key.second));
+    for (const auto& shard : features->shards()) {
+      if (!again && verified.contains(*shard)) continue;
+      if (next++ % ranks == rank) require_whole(*shard);
+    }
+  }
+}
+
+void Bench::remember_verified() const {
+  for (const auto& [key, features] : features_) {
+    VerifiedShards verified(stores_.at(key.first).corpus_folder(key.second));
+    for (const auto& shard : features->shards()) {
+      if (!verified.contains(*shard)) verified.add(*shard);
+    }
+    verified.save();
   }
 }
 

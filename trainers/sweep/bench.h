@@ -24,6 +24,12 @@ class Bench {
   /// not be decoded unless the study has `allow_missing`) or DataError (a broken file).
   explicit Bench(const Study& study);
 
+  /// Holds the frames that trials will read against their checksums: this rank's share of the shards that are not known to
+  /// be whole (data/store/verified.h), or with `again` of all. Throws DataError naming shard and utterance.
+  void verify(int rank, int ranks, bool again) const;
+  /// For one rank, when all have verified their share: they need not do it again in the next run.
+  void remember_verified() const;
+
   const StudyFacts& facts() const { return facts_; }
   const Task& task(const Trial& trial) const { return *tasks_.at(trial.names.at("task")); }
 

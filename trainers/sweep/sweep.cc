@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "core/base/cores.h"
@@ -15,12 +17,14 @@
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/tensor/safetensors.h"
+#include "distributed/device.h"
 #include "distributed/work_server.h"
 #include "trainers/state/journal.h"
 #include "trainers/state/owner.h"
 #include "trainers/state/study_record.h"
 #include "trainers/sweep/bench.h"
 #include "trainers/report/results.h"
+#include "trainers/report/tensorboard.h"
 #include "trainers/training/trainer.h"
 
 namespace strata {
@@ -195,8 +199,15 @@ class Dispatcher {
   Progress progress_;
 };
 
+/// Event files for TensorBoard: what a continued trial already knows, then what comes.
+void begin_log(std::optional<TensorboardWriter>& log, const Trial& trial, const Trainer& trainer, const fs::path& output) {
+  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  log.emplace(output / "tensorboard" / trial.id, describe_trial(trial), now - trainer.seconds());
+  for (const Json& evaluation : trainer.history()) log->add(evaluation);
+}
+
 /// One trial on a group. Returns what the leader tells rank 0.
-Json train_one(const Trial& trial, const Study& study, Bench& bench, const Communicator& group) {
+Json train_one(const Trial& trial, const Study& study, Bench& bench, const Communicator& group, c10::Device device) {
   const FeatureLoader loader = bench.loader(trial);
   TrialData data{&bench.task(trial), &loader, &loader, {}, {}};
   data.fit = [&] { return bench.fitted(trial, group); };
@@ -204,7 +215,9 @@ Json train_one(const Trial& trial, const Study& study, Bench& bench, const Commu
   for (const char* split : {"train", "dev", "test"}) data.ids[split] = bench.ids(trial, split);
   const fs::path bank = study.output / "banks" / trial.id;
   try {
-    Trainer trainer(trial, data, group, {bank, 32});
+    std::optional<TensorboardWriter> log;
+    Trainer trainer(trial, data, group, {bank, 32, device, [&log](const Json& evaluation) { if (log) log->add(evaluation); }});
+    if (study.tensorboard && group.rank() == 0) begin_log(log, trial, trainer, study.output);
     switch (trainer.run()) {
       case TrialEnd::kStopped:
         return {{"stop", true}};
@@ -231,7 +244,7 @@ Json train_one(const Trial& trial, const Study& study, Bench& bench, const Commu
   }
 }
 
-void work(const Expansion& expansion, const Study& study, Bench& bench, const Communicator& group, WorkServer& server) {
+void work(const Expansion& expansion, const Study& study, Bench& bench, const Communicator& group, c10::Device device, WorkServer& server) {
   Json report = Json::object();
   for (;;) {
     std::int64_t index = -1;
@@ -241,7 +254,7 @@ void work(const Expansion& expansion, const Study& study, Bench& bench, const Co
     }
     index = std::stoll(group.broadcast(std::to_string(index), 0));
     if (index < 0) return;
-    report = train_one(expansion.trials[static_cast<std::size_t>(index)], study, bench, group);
+    report = train_one(expansion.trials[static_cast<std::size_t>(index)], study, bench, group, device);
   }
 }
 
@@ -268,8 +281,16 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     write_study_record(study, bench->facts(), expansion, options.provenance);
     journal = std::make_unique<Journal>(study.output / "journal.jsonl");
   });
+  if (!options.dry_run && study.verify != "never") {
+    together(world, [&] { bench->verify(world.rank(), world.size(), study.verify == "always"); });
+    if (first) bench->remember_verified();
+  }
   const auto pending = static_cast<std::size_t>(std::stoull(world.broadcast(std::to_string(decision.pending.size()), 0)));
-  together(world, [&] { group_ranks = group_size(study, world.size(), pending); });
+  c10::Device device = c10::kCPU;
+  together(world, [&] {
+    group_ranks = group_size(study, world.size(), pending);
+    if (!options.dry_run) device = choose_device(study.device, world);
+  });
 
   SweepSummary summary;
   summary.trials = static_cast<std::int64_t>(expansion.trials.size());
@@ -279,12 +300,14 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     return summary;
   }
   for (const NotApplicable& combination : expansion.not_applicable) log_info("not applicable: {}: {}", combination.combination, combination.reason);
-  log_info("sweep: {} trials, {} of them done, {} to train on {} ranks in groups of {}", summary.trials, decision.done, decision.pending.size(), world.size(), group_ranks);
+  log_info("sweep: {} trials, {} of them done, {} to train on {} ranks in groups of {}, on {}", summary.trials, decision.done, decision.pending.size(), world.size(), group_ranks,
+           device.is_cpu() ? "CPUs" : "GPUs");
 
   if (first) log_parameter_counts(expansion, decision, *bench);
   if (first) warn_of_short_utterances(expansion, decision, *bench);
 
-  at::set_num_threads(options.threads > 0 ? options.threads : share_of_cores(world.local_size()));
+  const int threads = options.threads > 0 ? options.threads : static_cast<int>(study.threads);
+  at::set_num_threads(threads > 0 ? threads : share_of_cores(world.local_size()));
   const int groups = world.size() / group_ranks;
   const int color = world.rank() / group_ranks;
   const Communicator group = world.split(color);
@@ -293,7 +316,7 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     Dispatcher dispatcher(expansion, decision, *journal, options.show_progress && !decision.pending.empty());
     {
       WorkServer server(world, [&](const Json& question, int) { return dispatcher.answer(question); });
-      work(expansion, study, *bench, group, server);
+      work(expansion, study, *bench, group, device, server);
     }
     summary.done = dispatcher.done();
     summary.failed = decision.failed + dispatcher.failed();
@@ -301,7 +324,7 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
     write_file_atomically(study.output / "results.csv", results_csv(load_results(study.output)));
   } else {
     WorkServer server(world, {});
-    if (color < groups) work(expansion, study, *bench, group, server);
+    if (color < groups) work(expansion, study, *bench, group, device, server);
   }
   const Json shared = Json::parse(world.broadcast(Json{{"failed", summary.failed}, {"stopped", stopped}}.dump(), 0));
   summary.failed = shared["failed"];

@@ -15,7 +15,7 @@ namespace strata {
 struct SweepOptions {
   bool dry_run = false;        // say what would be done, do nothing
   bool retry_failed = false;   // trials that failed or diverged in an earlier run are tried again
-  int threads = 0;             // intra-op threads of a rank; 0: its share of the node's cores
+  int threads = 0;             // intra-op threads of a rank; 0: as the study says
   bool show_progress = true;
   Json provenance = Json::object();  // versions, host, command line: for study.json
 };

@@ -53,6 +53,13 @@ Json mixing_weights(const Model& model, const Parameters& parameters) {
   return weights;
 }
 
+/// The features of a batch where the parameters are.
+std::vector<at::Tensor> features_on(c10::Device device, const FeatureBatch& batch) {
+  std::vector<at::Tensor> moved;
+  for (const at::Tensor& features : batch.features) moved.push_back(features.to(device));
+  return moved;
+}
+
 }  // namespace
 
 Model build_model(const Trial& trial, const Task& task, const FeatureLoader& loader) {
@@ -65,15 +72,20 @@ Trainer::Trainer(const Trial& trial, const TrialData& data, const Communicator& 
     : trial_(trial), data_(data), group_(group), options_(std::move(options)), model_(build_model(trial, *data.task, *data.loader)),
       schedule_(ScheduleRegistry::make(part(trial, "schedule"), trial.config.at("steps").get<std::int64_t>())),
       order_(static_cast<std::int64_t>(data.ids.at("train").size()), trial.config.at("batch_size"), trial.config.at("seed"),
-             trial.config.at("task").dump()) {
+             trial.config.at("task").dump()),
+      collectives_(Collectives::make(options_.device, group)) {
   const std::uint64_t seed = trial.config.at("seed");
-  flat_ = initial_parameters(model_.parameters(), seed, trial.id).requires_grad_(true);
+  flat_ = initial_parameters(model_.parameters(), seed, trial.id).to(options_.device).requires_grad_(true);
   best_flat_ = flat_.detach().clone();
   optimizer_ = OptimizerRegistry::make(part(trial, "optimizer"), flat_.detach());
-  reduced_ = at::zeros({flat_.numel() + 3}, at::kFloat);
+  reduced_ = at::zeros({flat_.numel() + 3}, flat_.options().requires_grad(false));
   flat_.mutable_grad() = reduced_.narrow(0, 0, flat_.numel());
   restore();
-  if (fitted_.items().empty() && !model_.fitted().empty()) fitted_ = data_.fit();
+  if (fitted_.items().empty() && !model_.fitted().empty()) set_fitted(data_.fit());
+}
+
+void Trainer::set_fitted(const Parameters& fitted) {
+  for (const auto& [name, tensor] : fitted.items()) fitted_.add(name, tensor.to(flat_.device()));
 }
 
 Parameters Trainer::parameters(const at::Tensor& flat) const {
@@ -104,19 +116,22 @@ void Trainer::train_step() {
   const auto mine = pick(data_.ids.at("train"), slice(order_.batch(step_), group_.rank(), group_.size()));
   const std::int64_t size = flat_.numel();
   reduced_.zero_();
-  float* tail = reduced_.mutable_data_ptr<float>() + size;
+  at::Tensor tail_on_cpu = at::zeros({3}, at::kFloat);
+  float* tail = tail_on_cpu.mutable_data_ptr<float>();  // loss sum, utterances, stop votes
   if (!mine.empty()) {
     const FeatureBatch batch = data_.source->load(mine);
-    const at::Tensor logits = model_.forward_in_training(parameters(flat_), batch.features, batch.lengths, utterance_keys(trial_, step_, mine));
+    const at::Tensor logits = model_.forward_in_training(parameters(flat_), features_on(options_.device, batch), batch.lengths, utterance_keys(trial_, step_, mine));
     const LossSum loss = data_.task->loss(logits, model_.output_lengths(batch.lengths), data_.task->targets(mine));
     loss.sum.backward();
     tail[0] = loss.sum.item<float>();
     tail[1] = static_cast<float>(loss.count);
   }
   tail[2] = stop_requested() != 0 ? 1.0f : 0.0f;
-  group_.all_reduce_sum(std::span(reduced_.mutable_data_ptr<float>(), static_cast<std::size_t>(size) + 3));
-
   const at::NoGradGuard no_grad;
+  reduced_.narrow(0, size, 3).copy_(tail_on_cpu);
+  collectives_->all_reduce_sum(reduced_);
+  tail_on_cpu.copy_(reduced_.narrow(0, size, 3));
+
   at::Tensor gradient = reduced_.narrow(0, 0, size);
   gradient.div_(tail[1]);
   const double clip = trial_.config.at("clip");
@@ -144,6 +159,7 @@ void Trainer::evaluate_and_save() {
     best_flat_.copy_(flat_.detach());
   }
   history_.push_back(std::move(record));
+  if (options_.on_evaluation && group_.rank() == 0) options_.on_evaluation(history_.back());
   loss_sum_ = loss_count_ = 0;
   finite_steps_ = 0;
   save();
@@ -161,7 +177,7 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
     const std::int64_t count = std::min<std::int64_t>(batch_size, static_cast<std::int64_t>(ids.size()) - first);
     const std::vector<std::string> some(ids.begin() + first, ids.begin() + first + count);
     const FeatureBatch batch = data_.source->load(some);
-    const at::Tensor logits = model_.forward(all, batch.features, batch.lengths);
+    const at::Tensor logits = model_.forward(all, features_on(options_.device, batch), batch.lengths).cpu();
     const Targets targets = data_.task->targets(some);
     const at::Tensor lengths = model_.output_lengths(batch.lengths);
     const auto measured = data_.task->measure(some, logits, lengths, targets, predictions ? &mine : nullptr);
@@ -227,7 +243,9 @@ void Trainer::restore() {
       if (name.starts_with("optimizer.")) optimizer[name.substr(10)] = tensor;
     }
     optimizer_->load_state(optimizer);
-    for (const ParameterSpec& spec : model_.fitted()) fitted_.add(spec.name, tensors.at("fitted." + spec.name));
+    Parameters fitted;
+    for (const ParameterSpec& spec : model_.fitted()) fitted.add(spec.name, tensors.at("fitted." + spec.name));
+    set_fitted(fitted);
   } catch (const Json::exception& e) {
     throw DataError(fmt::format("{}: not a valid checkpoint: {}", path.string(), e.what()));
   } catch (const std::out_of_range&) {

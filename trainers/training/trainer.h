@@ -15,6 +15,7 @@
 #include "core/optim/schedule.h"
 #include "data/batches/batch_order.h"
 #include "data/batches/feature_loader.h"
+#include "distributed/collectives.h"
 #include "distributed/mpi.h"
 #include "trainers/study/expand.h"
 #include "trainers/tasks/task.h"
@@ -46,6 +47,8 @@ class Trainer {
   struct Options {
     std::filesystem::path bank;  // folder of the running trial's checkpoint
     std::int64_t evaluation_batch = 32;
+    c10::Device device = c10::kCPU;  // of parameters, optimizer and forward pass; a batch goes there when it is read
+    std::function<void(const Json&)> on_evaluation = {};  // rank 0 of the group: each object of `history()` as it comes
   };
 
   /// Throws ConfigError if the parts do not fit, DataError if a checkpoint is broken.
@@ -63,7 +66,7 @@ class Trainer {
   const std::vector<Json>& history() const { return history_; }
   /// The evaluation that was best on dev, and the flat parameters it had.
   const Json& best() const { return best_; }
-  const at::Tensor& best_parameters() const { return best_flat_; }
+  const at::Tensor& best_parameters() const { return best_flat_; }  // on the device of the options, as the next
   at::Tensor last_parameters() const { return flat_.detach(); }
   double seconds() const { return seconds_; }
   /// All tensors of the model by name: views of `flat`, and what was fitted.
@@ -74,6 +77,7 @@ class Trainer {
   void evaluate_and_save();
   void save() const;
   void restore();
+  void set_fitted(const Parameters& fitted);
   std::filesystem::path checkpoint_path() const;
 
   const Trial& trial_;
@@ -85,6 +89,7 @@ class Trainer {
   std::unique_ptr<Schedule> schedule_;
   BatchOrder order_;
 
+  std::unique_ptr<Collectives> collectives_;
   Parameters fitted_;    // before training, and fixed since
   at::Tensor flat_;      // [P] float32: all parameters, a leaf
   at::Tensor reduced_;   // [P + 3]: gradient (flat_'s), loss sum, utterances, stop votes; one all-reduce a step
