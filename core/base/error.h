@@ -2,8 +2,18 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace strata {
+
+/// Text of a file that is not trusted, for an error message: printable ASCII, anything else as `?`, cut after 100
+/// characters.
+inline std::string printable(std::string_view text) {
+  constexpr std::size_t kLongest = 100;
+  std::string plain(text.substr(0, kLongest));
+  for (char& c : plain) c = c >= ' ' && c <= '~' ? c : '?';
+  return text.size() > kLongest ? plain + ".." : plain;
+}
 
 /// Exit codes of the program; scripts rely on them (contract: section 2 of the README's reference).
 inline constexpr int kExitDone = 0;

@@ -31,7 +31,7 @@ std::string with_range(const std::string& type, Range range) {
 FieldReader::FieldReader(Json value, std::string file, std::string path)
     : value_(std::move(value)), file_(std::move(file)), path_(std::move(path)) {
   if (!value_.is_object()) {
-    throw ConfigError(fmt::format("{} {}: expected an object, found {}", file_, path_.empty() ? "/" : path_, value_.dump()));
+    throw ConfigError(fmt::format("{} {}: expected an object, found {}", file_, path_.empty() ? "/" : path_, shown(value_)));
   }
 }
 
@@ -53,7 +53,7 @@ void FieldReader::number(const char* key, std::int64_t& value, const char*, Rang
   constexpr double kTooLarge = 0x1p63;
   const bool whole = found->is_number() && std::nearbyint(found->get<double>()) == found->get<double>() && std::abs(found->get<double>()) < kTooLarge;
   if (!whole || found->get<double>() < range.lowest || found->get<double>() > range.highest) {
-    fail(key, fmt::format("{} is not allowed; takes {}", found->dump(), with_range("an integer", range)));
+    fail(key, fmt::format("{} is not allowed; takes {}", shown(*found), with_range("an integer", range)));
   }
   value = found->get<std::int64_t>();
 }
@@ -62,7 +62,7 @@ void FieldReader::number(const char* key, double& value, const char*, Range rang
   const auto found = take(key);
   if (!found) return;
   if (!found->is_number() || found->get<double>() < range.lowest || found->get<double>() > range.highest) {
-    fail(key, fmt::format("{} is not allowed; takes {}", found->dump(), with_range("a number", range)));
+    fail(key, fmt::format("{} is not allowed; takes {}", shown(*found), with_range("a number", range)));
   }
   value = found->get<double>();
 }
@@ -70,17 +70,17 @@ void FieldReader::number(const char* key, double& value, const char*, Range rang
 void FieldReader::flag(const char* key, bool& value, const char*) {
   const auto found = take(key);
   if (!found) return;
-  if (!found->is_boolean()) fail(key, fmt::format("{} is not allowed; takes true or false", found->dump()));
+  if (!found->is_boolean()) fail(key, fmt::format("{} is not allowed; takes true or false", shown(*found)));
   value = found->get<bool>();
 }
 
 void FieldReader::text(const char* key, std::string& value, const char*, std::vector<std::string> allowed) {
   const auto found = take(key);
   if (!found) return;
-  if (!found->is_string()) fail(key, fmt::format("{} is not allowed; takes a string", found->dump()));
+  if (!found->is_string()) fail(key, fmt::format("{} is not allowed; takes a string", shown(*found)));
   const std::string given = found->get<std::string>();
   if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), given) == allowed.end()) {
-    fail(key, fmt::format("unknown value \"{}\"{} known: {}", given,
+    fail(key, fmt::format("unknown value {}{} known: {}", shown(*found),
                           did_you_mean(given, allowed).empty() ? ";" : did_you_mean(given, allowed), fmt::join(allowed, ", ")));
   }
   value = given;
@@ -91,7 +91,7 @@ void FieldReader::numbers(const char* key, std::vector<std::int64_t>& value, con
   if (!found) return;
   bool good = found->is_array();
   if (good) for (const Json& item : *found) good = good && item.is_number_integer();
-  if (!good) fail(key, fmt::format("{} is not allowed; takes a list of integers", found->dump()));
+  if (!good) fail(key, fmt::format("{} is not allowed; takes a list of integers", shown(*found)));
   value = found->get<std::vector<std::int64_t>>();
 }
 
@@ -100,7 +100,7 @@ void FieldReader::numbers(const char* key, std::vector<double>& value, const cha
   if (!found) return;
   bool good = found->is_array();
   if (good) for (const Json& item : *found) good = good && item.is_number();
-  if (!good) fail(key, fmt::format("{} is not allowed; takes a list of numbers", found->dump()));
+  if (!good) fail(key, fmt::format("{} is not allowed; takes a list of numbers", shown(*found)));
   value = found->get<std::vector<double>>();
 }
 
@@ -109,7 +109,7 @@ void FieldReader::texts(const char* key, std::vector<std::string>& value, const 
   if (!found) return;
   bool good = found->is_array();
   if (good) for (const Json& item : *found) good = good && item.is_string();
-  if (!good) fail(key, fmt::format("{} is not allowed; takes a list of strings", found->dump()));
+  if (!good) fail(key, fmt::format("{} is not allowed; takes a list of strings", shown(*found)));
   value = found->get<std::vector<std::string>>();
 }
 

@@ -17,6 +17,7 @@
 namespace strata {
 namespace {
 
+constexpr std::size_t kMostAxes = 64;                 // more is no tensor that torch computes with
 constexpr std::size_t kMaxHeaderBytes = 100'000'000;  // as in the reference implementation
 
 struct Dtype {
@@ -40,6 +41,7 @@ Json read_header(const MappedFile& file, const fs::path& path, std::size_t* data
   }
   *data_start = sizeof length + length;
   const char* begin = file.data() + sizeof length;
+  if (nesting_of({begin, length}) > kDeepestJson) fail(path, "its header is nested without end");
   Json header = Json::parse(begin, begin + length, nullptr, /*allow_exceptions=*/false);
   if (!header.is_object()) fail(path, "its header is not a JSON object");
   return header;
@@ -49,21 +51,27 @@ at::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, const fs::path& 
                        const std::string& name, const Json& entry) {
   try {
     const std::string dtype = entry.at("dtype");
+    for (const auto& [key, what] : {std::pair{"shape", "impossible shape"}, {"data_offsets", "bytes that are no positions"}}) {
+      for (const Json& number : entry.at(key)) {
+        if (!number.is_number_unsigned()) fail(path, fmt::format("tensor {}: {} {}", printable(name), what, shown(entry.at(key))));
+      }
+    }
+    if (entry.at("shape").size() > kMostAxes) fail(path, fmt::format("tensor {}: it has {} axes", printable(name), entry.at("shape").size()));
     const auto* known = std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& d) { return dtype == d.name; });
-    if (known == std::end(kDtypes)) fail(path, fmt::format("tensor {}: unsupported dtype {}", name, dtype));
+    if (known == std::end(kDtypes)) fail(path, fmt::format("tensor {}: unsupported dtype {}", printable(name), printable(dtype)));
     const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
     const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
     std::int64_t bytes_without_zeros = static_cast<std::int64_t>(c10::elementSize(known->type));  // strides, too, must fit
     std::uint64_t bytes = c10::elementSize(known->type);
     for (const std::int64_t size : shape) {
       if (size < 0 || __builtin_mul_overflow(bytes_without_zeros, std::max<std::int64_t>(size, 1), &bytes_without_zeros)) {
-        fail(path, fmt::format("tensor {}: impossible shape {}", name, shape));
+        fail(path, fmt::format("tensor {}: impossible shape {}", printable(name), shape));
       }
       bytes *= static_cast<std::uint64_t>(size);
     }
     const std::uint64_t available = file->size_bytes() - data_start;
     if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > available || offsets[1] - offsets[0] != bytes) {
-      fail(path, fmt::format("tensor {}: bytes {} do not fit shape {} {} in {} bytes of data", name, offsets, shape, dtype, available));
+      fail(path, fmt::format("tensor {}: bytes {} do not fit shape {} {} in {} bytes of data", printable(name), offsets, shape, dtype, available));
     }
     void* data = const_cast<char*>(file->data() + data_start + offsets[0]);
     const auto options = at::TensorOptions().dtype(known->type);
@@ -74,7 +82,7 @@ at::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, const fs::path& 
     std::memcpy(copy.mutable_data_ptr(), data, bytes);
     return copy;
   } catch (const Json::exception& e) {
-    fail(path, fmt::format("tensor {}: {}", name, e.what()));
+    fail(path, fmt::format("tensor {}: {}", printable(name), printable(e.what())));
   }
 }
 
@@ -87,7 +95,7 @@ void check_overlaps(const fs::path& path, const Json& header) {
   std::sort(ranges.begin(), ranges.end());
   for (std::size_t i = 1; i < ranges.size(); ++i) {
     if (std::get<0>(ranges[i]) < std::get<1>(ranges[i - 1])) {
-      fail(path, fmt::format("tensors {} and {} overlap", std::get<2>(ranges[i - 1]), std::get<2>(ranges[i])));
+      fail(path, fmt::format("tensors {} and {} overlap", printable(std::get<2>(ranges[i - 1])), printable(std::get<2>(ranges[i]))));
     }
   }
 }

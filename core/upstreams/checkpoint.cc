@@ -35,7 +35,8 @@ constexpr const char* kUnusedStarts[] = {"lm_head.",
                                          "target_glus.",
                                          "label_embs_concat",
                                          "masked_spec_embed",
-                                         "mask_emb"};
+                                         "mask_emb",
+                                         "w2v_encoder.proj."};
 
 bool is_unused(const std::string& name) {
   return name.ends_with(".num_batches_tracked") || std::any_of(std::begin(kUnusedStarts), std::end(kUnusedStarts),
@@ -59,14 +60,14 @@ NamedTensors read_shards(const fs::path& index_path, const std::function<NamedTe
   for (const auto& [name, file] : map->items()) {
     const std::string shard = file.is_string() ? file.get<std::string>() : "";
     if (shard.empty() || shard.find('/') != std::string::npos || !is_file(folder / shard)) {
-      throw ConfigError(
-          fmt::format("{} /weight_map/{}: there is no file {} in the folder", index_path.string(), name, file.dump()));
+      throw ConfigError(fmt::format("{} /weight_map/{}: there is no file {} in the folder", index_path.string(),
+                                    printable(name), shown(file)));
     }
     if (!shards.contains(shard)) shards[shard] = read(folder / shard);
     const auto found = shards[shard].find(name);
     if (found == shards[shard].end()) {
-      throw ConfigError(fmt::format("{}: weight {} is missing, which {} says is there", (folder / shard).string(), name,
-                                    index_path.filename().string()));
+      throw ConfigError(fmt::format("{}: weight {} is missing, which {} says is there", (folder / shard).string(),
+                                    printable(name), index_path.filename().string()));
     }
     tensors.insert(*found);
   }
@@ -79,7 +80,8 @@ NamedTensors read_checkpoint(const fs::path& folder) {
   const auto index_of = [](const fs::path& file) { return fs::path(file.string() + ".index.json"); };
   const fs::path safe = folder / "model.safetensors", torch = folder / "pytorch_model.bin";
   if (is_file(safe)) return read_safetensors(safe);
-  if (is_file(index_of(safe))) return read_shards(index_of(safe), [](const fs::path& shard) { return read_safetensors(shard); });
+  if (is_file(index_of(safe)))
+    return read_shards(index_of(safe), [](const fs::path& shard) { return read_safetensors(shard); });
   if (is_file(torch)) return read_torch_file(torch);
   if (is_file(index_of(torch))) return read_shards(index_of(torch), read_torch_file);
   throw ConfigError(fmt::format(
@@ -95,8 +97,8 @@ NamedTensors bare_model(NamedTensors tensors, const std::string& prefix, const s
     if (is_unused(inner)) {
       unused.push_back(name);
     } else if (!bare.emplace(inner, std::move(tensor)).second) {
-      throw ConfigError(
-          fmt::format("{}: weight {} is there twice, with and without \"{}\" before it", place, inner, prefix));
+      throw ConfigError(fmt::format("{}: weight {} is there twice, with and without \"{}\" before it", place,
+                                    printable(inner), prefix));
     }
   }
   if (!unused.empty()) log_debug("{}: left out, no hidden state depends on them: {}", place, fmt::join(unused, ", "));

@@ -1,15 +1,18 @@
 #include "core/upstreams/conv_stem.h"
 
-#include <ATen/ops/conv1d.h>
-#include <ATen/ops/group_norm.h>
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 namespace strata {
 namespace {
 
 constexpr double kStemEps = 1e-5;
+constexpr std::int64_t kSegmentFrames = 512;  // of the last layer: what is between the layers then takes 50 MB
+constexpr std::int64_t kBlockFrames = 256;    // normed and activated in the cache: 512 kB of float32
 
 }  // namespace
 
@@ -18,8 +21,10 @@ ConvStem::ConvStem(const EncoderConfig& config, const WeightReader& weights) {
   for (std::size_t i = 0; i < config.conv_dim.size(); ++i) {
     const std::int64_t out = config.conv_dim[i];
     const WeightReader own = weights.scope("conv_layers." + std::to_string(i));
-    Layer layer{
-        own.take("conv.weight", {out, in, config.conv_kernel[i]}), {}, config.conv_stride[i], {}, {}, std::nullopt};
+    Layer layer;
+    layer.weight = own.take("conv.weight", {out, in, config.conv_kernel[i]});
+    layer.kernel = config.conv_kernel[i];
+    layer.stride = config.conv_stride[i];
     if (config.conv_bias || own.has("conv.bias")) layer.bias = own.take("conv.bias", {out});
     if (config.layer_stem()) {
       layer.norm.emplace(out, kStemEps, own.scope("layer_norm"));
@@ -30,15 +35,128 @@ ConvStem::ConvStem(const EncoderConfig& config, const WeightReader& weights) {
     layers_.push_back(std::move(layer));
     in = out;
   }
+  const c10::NoGradGuard constants;
+  for (Layer& layer : layers_) {
+    layer.products = products_of(layer.weight, layer.stride);
+    layer.shift =
+        layer.bias.defined() ? layer.bias.detach() : at::zeros({layer.weight.size(0)}, layer.weight.options());
+  }
+}
+
+std::vector<ConvStem::Product> ConvStem::products_of(const at::Tensor& weight, std::int64_t stride) {
+  std::vector<Product> products;
+  const std::int64_t kernel = weight.size(2);
+  for (std::int64_t tap = 0; tap < kernel; tap += stride) {
+    const at::Tensor taps = weight.narrow(2, tap, std::min(stride, kernel - tap));  // [out, in, taps]
+    products.push_back({tap, taps.permute({2, 1, 0}).reshape({-1, weight.size(0)}).contiguous()});
+  }
+  return products;
+}
+
+// With X the samples under the kernel at each frame, mean and covariance over time: w X has mean w mean(X) and variance
+// w cov(X) w^T. Both are taken of x - mean, so that nothing cancels.
+ConvStem::Layer ConvStem::normed_first_layer(const at::Tensor& wave, double mean) const {
+  const Layer& layer = layers_.front();
+  const std::int64_t kernel = layer.kernel, frames = (wave.size(0) - kernel) / layer.stride + 1;
+  constexpr std::int64_t kChunk = 1 << 16;
+  at::Tensor sums = at::zeros({kernel}, at::kDouble), squares = at::zeros({kernel, kernel}, at::kDouble);
+  for (std::int64_t first = 0; first < frames; first += kChunk) {
+    const std::int64_t count = std::min(kChunk, frames - first);
+    const at::Tensor part =
+        wave.narrow(0, first * layer.stride, (count - 1) * layer.stride + kernel).to(at::kDouble).sub(mean);
+    const at::Tensor windows = part.unfold(0, kernel, layer.stride).contiguous();  // [count, kernel]
+    sums += windows.sum(0);
+    squares += windows.t().mm(windows);
+  }
+  const at::Tensor average = sums / frames, covariance = squares / frames - at::outer(average, average);
+  const at::Tensor weight = layer.weight.to(at::kDouble).squeeze(1);  // [out, kernel]
+  const at::Tensor variance = (weight.mm(covariance) * weight).sum(1).clamp_min(0.0);
+  const at::Tensor scale = layer.group_weight.to(at::kDouble) / (variance + kStemEps).sqrt();
+  const at::Tensor scaled = weight * scale.unsqueeze(1);
+  Layer normed;
+  normed.kernel = kernel;
+  normed.stride = layer.stride;
+  normed.products = products_of(scaled.to(wave.scalar_type()).unsqueeze(1), layer.stride);
+  normed.shift = (layer.group_bias.to(at::kDouble) - scaled.mv(average)).to(wave.scalar_type());
+  return normed;
+}
+
+void ConvStem::convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out) {
+  const std::int64_t width = input.values.size(1), rows = out.size(0);
+  bool begun = false;
+  for (const Product& product : layer.products) {
+    // Row t of this matrix is the input's rows t * stride + first_tap and those after it, which lie behind each other.
+    const std::int64_t offset = (first * layer.stride + product.first_tap - input.first) * width;
+    const at::Tensor windows = input.values.as_strided({rows, product.matrix.size(0)}, {layer.stride * width, 1},
+                                                       input.values.storage_offset() + offset);
+    if (begun) {
+      out.addmm_(windows, product.matrix);
+    } else {
+      at::addmm_out(out, layer.shift, windows, product.matrix);
+    }
+    begun = true;
+  }
+  if (layer.norm) {
+    at::gelu_out(out, (*layer.norm)(out));
+  } else {
+    at::gelu_(out);
+  }
+}
+
+void ConvStem::segment(const Layer& first_layer, const at::Tensor& wave, std::int64_t first, at::Tensor out) const {
+  // Which frames of each layer this takes, from the last layer back.
+  std::vector<Rows> needed(layers_.size());
+  needed.back() = {first, first + out.size(0), out};
+  for (std::size_t l = layers_.size() - 1; l > 0; --l) {
+    needed[l - 1].first = needed[l].first * layers_[l].stride;
+    needed[l - 1].last = (needed[l].last - 1) * layers_[l].stride + layers_[l].kernel;
+  }
+  const Rows samples{0, wave.size(0), wave.unsqueeze(1)};
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    // The first layer's frames, the most by far, are only made when the second needs them.
+    if (l == 0 && layers_.size() > 1) continue;
+    const std::int64_t width = layers_[l].weight.size(0);
+    if (l + 1 < layers_.size()) needed[l].values = at::empty({needed[l].last - needed[l].first, width}, wave.options());
+    for (std::int64_t t = needed[l].first; t < needed[l].last; t += kBlockFrames) {
+      const std::int64_t count = std::min(kBlockFrames, needed[l].last - t);
+      const at::Tensor block = needed[l].values.narrow(0, t - needed[l].first, count);
+      if (l == 0) {
+        convolve(first_layer, samples, t, block);
+      } else if (l == 1) {
+        Rows input{t * layers_[1].stride, (t + count - 1) * layers_[1].stride + layers_[1].kernel, {}};
+        input.values = at::empty({input.last - input.first, layers_[0].weight.size(0)}, wave.options());
+        convolve(first_layer, samples, input.first, input.values);
+        convolve(layers_[1], input, t, block);
+      } else {
+        convolve(layers_[l], needed[l - 1], t, block);
+      }
+    }
+    if (l > 1) needed[l - 1].values.reset();
+  }
 }
 
 at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
+  if (c10::GradMode::is_enabled()) return differentiable(wave);
+  std::int64_t frames = wave.size(0);
+  for (const Layer& layer : layers_) frames = (frames - layer.kernel) / layer.stride + 1;
+  const at::Tensor out = at::empty({frames, layers_.back().weight.size(0)}, wave.options());
+  const bool grouped = layers_.front().group_weight.defined();
+  const double mean = grouped ? wave.mean(at::kDouble).item<double>() : 0.0;
+  const at::Tensor input = grouped ? wave.to(at::kDouble).sub(mean).to(wave.scalar_type()) : wave.contiguous();
+  const Layer first_layer = grouped ? normed_first_layer(wave, mean) : layers_.front();
+  for (std::int64_t t = 0; t < frames; t += kSegmentFrames) {
+    segment(first_layer, input, t, out.narrow(0, t, std::min(kSegmentFrames, frames - t)));
+  }
+  return out;
+}
+
+at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
   at::Tensor x = wave.reshape({1, 1, -1});
   for (const Layer& layer : layers_) {
     x = at::conv1d(x, layer.weight, layer.bias, layer.stride);
     if (layer.group_weight.defined()) x = at::group_norm(x, x.size(1), layer.group_weight, layer.group_bias, kStemEps);
     if (layer.norm) x = (*layer.norm)(x.transpose(1, 2)).transpose(1, 2);
-    x = gelu(std::move(x));
+    x = at::gelu(x);
   }
   return x.squeeze(0).t().contiguous();
 }

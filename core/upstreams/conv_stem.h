@@ -13,6 +13,11 @@ namespace strata {
 /// The convolutions that turn a wave into frames: unpadded, GELU after each. `group`: a group norm per channel over
 /// time after the first; `layer`: a layer norm over channels after each; both affine with eps 1e-5, whatever
 /// layer_norm_eps says.
+///
+/// Without gradients it is computed as matrix products on [frames, channels], a block of frames after the other, so
+/// that memory does not grow with the utterance (but for its result) and each block is normed and activated while it is
+/// in the cache. The group norm's statistics are those of the whole utterance, in float64: a convolution's mean and
+/// variance over time follow from the mean and covariance of the samples under its kernel.
 class ConvStem {
  public:
   /// Takes `conv_layers.{i}.conv.{weight, bias}` and `conv_layers.{i}.layer_norm.{weight, bias}` (the group norm too).
@@ -24,12 +29,36 @@ class ConvStem {
   at::Tensor operator()(const at::Tensor& wave) const;
 
  private:
+  /// Taps of a kernel that a row of the input holds side by side without overlapping the next row: as many as the
+  /// stride.
+  struct Product {
+    std::int64_t first_tap;
+    at::Tensor matrix;  // [taps * in, out]
+  };
   struct Layer {
     at::Tensor weight, bias;  // [out, in, k], [out] or undefined
-    std::int64_t stride;
+    std::int64_t kernel, stride;
     at::Tensor group_weight, group_bias;  // [out] or undefined
     std::optional<LayerNorm> norm;
+    std::vector<Product> products;
+    at::Tensor shift;  // [out]: the bias, or zeros
   };
+  /// Frames first .. last - 1 of a layer, [last - first, C].
+  struct Rows {
+    std::int64_t first = 0, last = 0;
+    at::Tensor values;
+  };
+
+  static std::vector<Product> products_of(const at::Tensor& weight, std::int64_t stride);
+  /// The first layer with its group norm folded into weight and bias, for a wave from which its mean was taken.
+  Layer normed_first_layer(const at::Tensor& wave, double mean) const;
+  /// Frames first .. first + out.size(0) - 1 of a layer whose input is given.
+  static void convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
+  /// Frames first .. last - 1 of the last layer into `out`.
+  void segment(const Layer& first_layer, const at::Tensor& wave, std::int64_t first, at::Tensor out) const;
+  /// The same by LibTorch's convolutions, through which gradients flow.
+  at::Tensor differentiable(const at::Tensor& wave) const;
+
   std::vector<Layer> layers_;
 };
 

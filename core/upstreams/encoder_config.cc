@@ -12,6 +12,9 @@
 namespace strata {
 namespace {
 
+constexpr std::int64_t kMostLayers = 1000;
+constexpr std::int64_t kLongestField = std::int64_t{1} << 31;  // of the stem: more than a day of audio
+
 // Keys that hidden states do not depend on in eval mode: training, masking, heads, decoding, provenance.
 const std::set<std::string>& keys_without_effect() {
   static const std::set<std::string> keys = {"_attn_implementation_autoset",
@@ -97,7 +100,7 @@ void refuse_unsupported(const Json& json, const std::string& place) {
     const auto found = json.find(key);
     if (found == json.end() || found->is_null() || *found == Json(false) || found->empty()) continue;
     throw ConfigError(
-        fmt::format("{} /{}: {} is not supported; it would change the hidden states", place, key, found->dump()));
+        fmt::format("{} /{}: {} is not supported; it would change the hidden states", place, key, shown(*found)));
   }
 }
 
@@ -109,7 +112,7 @@ void warn_of_unknown_keys(const Json& json, const std::string& place, const Json
   for (const auto& item : json.items()) {
     const std::string& key = item.key();
     const bool absent_part = item.value().is_null() || item.value() == Json(false) || item.value().empty();
-    if (!used.contains(key) && !without_effect.contains(key) && !absent_part) unknown.push_back(key);
+    if (!used.contains(key) && !without_effect.contains(key) && !absent_part) unknown.push_back(printable(key));
   }
   if (!unknown.empty())
     log_warning("{}: keys that Strata does not know, taken to change no hidden state: {}", place,
@@ -143,8 +146,14 @@ void hubert_fields(EncoderConfig& config, Fields& f) {
          "batch norm in place of weight norm in the positional convolution");
 }
 
+void check_layers(std::int64_t layers, const std::string& place) {
+  if (layers > kMostLayers)
+    throw ConfigError(fmt::format("{}: {} layers are more than the {} that are supported", place, layers, kMostLayers));
+}
+
 void check_encoder_config(const EncoderConfig& c, const std::string& place) {
   const auto fail = [&](const std::string& message) { throw ConfigError(place + ": " + message); };
+  check_layers(c.num_hidden_layers, place);
   if (c.conv_dim.empty() || c.conv_dim.size() != c.conv_kernel.size() || c.conv_dim.size() != c.conv_stride.size()) {
     fail(fmt::format(
         "conv_dim, conv_kernel and conv_stride have {}, {} and {} entries; expected the same number, at least 1",
@@ -154,6 +163,18 @@ void check_encoder_config(const EncoderConfig& c, const std::string& place) {
     if (std::any_of(list->begin(), list->end(), [](std::int64_t v) { return v < 1; })) {
       fail("conv_dim, conv_kernel and conv_stride take integers of at least 1");
     }
+  }
+  std::int64_t field = 1, hop = 1;  // before any number is made of them that does not fit
+  for (std::size_t i = c.conv_kernel.size(); i-- > 0;) {
+    const bool fits = !__builtin_mul_overflow(field - 1, c.conv_stride[i], &field) &&
+                      !__builtin_add_overflow(field, c.conv_kernel[i], &field) &&
+                      !__builtin_mul_overflow(hop, c.conv_stride[i], &hop);
+    if (!fits || field > kLongestField || hop > kLongestField)
+      fail(fmt::format("conv_kernel and conv_stride make frames that see more than {} samples", kLongestField));
+  }
+  if (c.num_buckets > 0 && c.max_bucket_distance <= c.num_buckets / 4) {
+    fail(fmt::format("max_bucket_distance {} is not above a quarter of num_buckets {}", c.max_bucket_distance,
+                     c.num_buckets));
   }
   if (c.hidden_size % c.num_attention_heads != 0) {
     fail(fmt::format("hidden_size {} is no multiple of num_attention_heads {}", c.hidden_size, c.num_attention_heads));
@@ -175,7 +196,7 @@ EncoderConfig read_encoder_config(const Json& json, const std::string& place, En
   check_encoder_config(config, place);
   const Json layers = json.value("num_feat_extract_layers", Json(config.conv_dim.size()));
   if (layers != Json(config.conv_dim.size())) {
-    throw ConfigError(fmt::format("{} /num_feat_extract_layers: {}, but conv_dim has {} entries", place, layers.dump(),
+    throw ConfigError(fmt::format("{} /num_feat_extract_layers: {}, but conv_dim has {} entries", place, shown(layers),
                                   config.conv_dim.size()));
   }
   return config;

@@ -47,6 +47,9 @@ void hubert_fields(EncoderConfig& config, Fields& f);
 /// Throws ConfigError, naming `place` and the keys, if the sizes do not fit each other.
 void check_encoder_config(const EncoderConfig& config, const std::string& place);
 
+/// Throws ConfigError if there are more layers than any model has: every one is a tap.
+void check_layers(std::int64_t layers, const std::string& place);
+
 /// Names, in one warning, the keys of a config.json that are neither in `used` nor among `without_effect`, unless they
 /// switch something off.
 void warn_of_unknown_keys(const Json& json, const std::string& place, const Json& used,

@@ -26,6 +26,7 @@ WeightReader::Spelling fairseq_spelling(bool layer_stem, bool weight_g) {
                               {".layer_norm.", ".self_attn_layer_norm."},
                               {".feed_forward.intermediate_dense.", ".fc1."},
                               {".feed_forward.output_dense.", ".fc2."}};
+  const Replacements blocks = {{".pos_conv_embed.layers.", ".pos_conv."}, {".conv.", ".0."}};
   Replacements position = {{".pos_conv_embed.conv.", ".pos_conv.0."}};
   if (weight_g) {
     position.emplace_back("parametrizations.weight.original0", "weight_g");
@@ -34,6 +35,7 @@ WeightReader::Spelling fairseq_spelling(bool layer_stem, bool weight_g) {
   return [=](const std::string& name) {
     if (name.starts_with("feature_extractor.")) return replaced(name, stem);
     if (name.starts_with("feature_projection.")) return replaced(name, projection);
+    if (name.find(".pos_conv_embed.layers.") != std::string::npos) return replaced(name, blocks);
     return replaced(name, name.find(".layers.") != std::string::npos ? layer : position);
   };
 }

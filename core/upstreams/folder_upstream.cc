@@ -4,11 +4,16 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include <numeric>
+
 #include "core/base/error.h"
 #include "core/base/hash.h"
 
 namespace strata {
 namespace {
+
+constexpr const char* kStem = "conv";    // tap of the stem's frames
+constexpr const char* kInput = "input";  // tap of the normalised wave
 
 // SHA-256 of the values as float32 (float64 where they are stored so), whatever the container and the stored type.
 std::string hash_values(const at::Tensor& tensor) {
@@ -22,7 +27,7 @@ FolderUpstream::FolderUpstream(Model model) : model_(std::move(model)) {
   const c10::NoGradGuard frozen;
   const WeightReader reader(std::move(model_.checkpoint), model_.place, at::kFloat, model_.spelling);
   model_.checkpoint.clear();
-  encode_float32_ = model_.bind(reader);
+  encoder_float32_ = model_.bind(reader);
   reader.finish(model_.family);
   weights_ = reader.taken();
 }
@@ -37,34 +42,107 @@ std::int64_t FolderUpstream::frames(std::size_t tap, std::int64_t samples) const
   return samples < minimum_samples() ? 0 : model_.frames(tap, samples);
 }
 
-FolderUpstream::Encode FolderUpstream::bind(const NamedTensors& weights, at::ScalarType dtype) const {
+FolderUpstream::Encoder FolderUpstream::bind(const NamedTensors& weights, at::ScalarType dtype) const {
   const WeightReader reader(weights, model_.place, dtype);
-  Encode encode = model_.bind(reader);
+  Encoder encoder = model_.bind(reader);
   reader.finish(model_.family);
-  return encode;
+  return encoder;
 }
 
-std::vector<at::Tensor> FolderUpstream::run(const Encode& encode, const at::Tensor& wave,
+std::int64_t FolderUpstream::stem_frames(std::int64_t samples) const {
+  for (std::size_t tap = 0; tap < model_.spec.taps.size(); ++tap) {
+    if (model_.spec.taps[tap].name == kStem) return frames(tap, samples);
+  }
+  throw InternalError("an upstream from a folder without the tap conv");
+}
+
+void FolderUpstream::run_windows(const Encoder& encoder, const Windows& windows, const at::Tensor& frames,
+                                 std::int64_t samples, const std::vector<std::size_t>& taps,
+                                 TapCollector& collector) const {
+  std::vector<std::size_t> wanted;  // what comes after the stem
+  std::vector<at::Tensor> states;
+  std::int64_t slowest = model_.hop;
+  for (const std::size_t index : taps) {
+    const Tap& tap = model_.spec.taps[index];
+    if (tap.name == kStem || tap.name == kInput) continue;
+    wanted.push_back(index);
+    states.push_back(at::empty({this->frames(index, samples), tap.width}, frames.options()));
+  }
+  for (const Tap& tap : model_.spec.taps) slowest = std::lcm(slowest, tap.hop_samples);
+  for (const Window& window : cut_windows(frames.size(0), windows, slowest / model_.hop)) {
+    TapCollector part(model_.spec, wanted);
+    encoder.layers(frames.narrow(0, window.first, window.last - window.first), part);
+    const std::vector<at::Tensor> found = std::move(part).states();
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const std::int64_t hop = model_.spec.taps[wanted[i]].hop_samples;
+      const auto at_rate = [&](std::int64_t frame) { return frame * model_.hop / hop; };
+      const std::int64_t first = at_rate(window.first), keep_first = at_rate(window.keep_first);
+      const bool at_end = window.keep_last == frames.size(0);
+      const std::int64_t keep_last = at_end ? states[i].size(0) : at_rate(window.keep_last);
+      if (at_end && first + found[i].size(0) != keep_last)
+        throw DataError(
+            "the rates of this model do not allow utterances as long as this one, which is cut into windows");
+      states[i]
+          .narrow(0, keep_first, keep_last - keep_first)
+          .copy_(found[i].narrow(0, keep_first - first, keep_last - keep_first));
+    }
+  }
+  for (std::size_t i = 0; i < wanted.size(); ++i) collector.offer(model_.spec.taps[wanted[i]].name, states[i]);
+}
+
+std::vector<at::Tensor> FolderUpstream::run(const Encoder& encoder, const Windows& windows, const at::Tensor& wave,
                                             const std::vector<std::size_t>& taps) const {
   TapCollector collector(model_.spec, taps);
   const at::Tensor input = normalize_wave(wave, model_.wave_norm);
-  collector.offer("input", input.unsqueeze(1));
-  if (!collector.complete()) encode(input, collector);
+  collector.offer(kInput, input.unsqueeze(1));
+  if (!collector.complete()) {
+    const at::Tensor frames = encoder.stem(input);
+    collector.offer(kStem, frames);
+    if (!collector.complete() && windows.cut(frames.size(0))) {
+      run_windows(encoder, windows, frames, wave.size(0), taps, collector);
+    } else if (!collector.complete()) {
+      encoder.layers(frames, collector);
+    }
+  }
   return std::move(collector).states();
+}
+
+const FolderUpstream::Encoder& FolderUpstream::encoder(at::ScalarType dtype) const {
+  if (dtype == at::kFloat) return encoder_float32_;
+  std::call_once(once_float64_, [&] { encoder_float64_ = bind(weights_, at::kDouble); });
+  return encoder_float64_;
 }
 
 std::vector<at::Tensor> FolderUpstream::forward(const at::Tensor& wave, const std::vector<std::size_t>& taps) const {
   check_wave(wave);
   const c10::NoGradGuard frozen;
-  if (wave.scalar_type() == at::kFloat) return run(encode_float32_, wave, taps);
-  std::call_once(once_float64_, [&] { encode_float64_ = bind(weights_, at::kDouble); });
-  return run(encode_float64_, wave, taps);
+  const auto too_little = [&]() -> std::vector<at::Tensor> {
+    throw DataError(
+        fmt::format("there is not enough memory for {:.0f} s of audio; let the upstream compute it in "
+                    "windows, with a smaller window_seconds",
+                    static_cast<double>(wave.size(0)) / kSampleRateHz));
+  };
+  try {
+    return run(encoder(wave.scalar_type()), model_.windows, wave, taps);
+  } catch (const std::bad_alloc&) {
+    return too_little();
+  } catch (const c10::Error& e) {  // LibTorch's allocator has no type of its own for it
+    if (std::string_view(e.what_without_backtrace()).find("allocate memory") == std::string_view::npos) throw;
+    return too_little();
+  }
+}
+
+std::vector<at::Tensor> FolderUpstream::forward_whole(const at::Tensor& wave,
+                                                      const std::vector<std::size_t>& taps) const {
+  check_wave(wave);
+  const c10::NoGradGuard frozen;
+  return run(encoder(wave.scalar_type()), {}, wave, taps);
 }
 
 std::vector<at::Tensor> FolderUpstream::forward_with(const NamedTensors& weights, const at::Tensor& wave,
                                                      const std::vector<std::size_t>& taps) const {
   check_wave(wave);
-  return run(bind(weights, wave.scalar_type()), wave, taps);
+  return run(bind(weights, wave.scalar_type()), model_.windows, wave, taps);
 }
 
 std::string FolderUpstream::fingerprint() const {
@@ -72,6 +150,7 @@ std::string FolderUpstream::fingerprint() const {
     Json content = {{"family", model_.family},
                     {"features_version", model_.features_version},
                     {"config", model_.config},
+                    {"windows", {{"length", model_.windows.length}, {"context", model_.windows.context}}},
                     {"wave_norm", {{"normalize", model_.wave_norm.normalize}, {"eps", model_.wave_norm.eps}}}};
     for (const auto& [name, tensor] : weights_) {
       content["weights"][name] = {{"shape", tensor.sizes().vec()}, {"sha256", hash_values(tensor)}};
@@ -79,14 +158,6 @@ std::string FolderUpstream::fingerprint() const {
     fingerprint_ = sha256(content.dump());
   });
   return fingerprint_;
-}
-
-void require_folder(const std::string& family, const std::filesystem::path& folder) {
-  if (!folder.empty()) return;
-  throw ConfigError(
-      fmt::format("upstream \"{}\" is a family of models: name a folder with config.json and weights, or user/name "
-                  "in the Hugging Face cache",
-                  family));
 }
 
 }  // namespace strata

@@ -8,9 +8,14 @@
 namespace strata {
 
 Linear::Linear(std::int64_t in, std::int64_t out, const WeightReader& weights)
-    : weight_(weights.take("weight", {out, in})), bias_(weights.take("bias", {out})) {}
+    : weight_(weights.take("weight", {out, in})), bias_(weights.take("bias", {out})) {
+  if (!c10::GradMode::is_enabled()) packed_ = PackedProduct::pack(weight_, bias_);
+}
 
-at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight_, bias_); }
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  const bool packed = packed_ && !c10::GradMode::is_enabled() && x.dim() == 2 && x.is_contiguous();
+  return packed ? (*packed_)(x) : at::linear(x, weight_, bias_);
+}
 
 LayerNorm::LayerNorm(std::int64_t width, double eps, const WeightReader& weights)
     : weight_(weights.take("weight", {width})), bias_(weights.take("bias", {width})), eps_(eps) {}

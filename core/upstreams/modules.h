@@ -3,12 +3,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
+#include "core/upstreams/packed_product.h"
 #include "core/upstreams/weight_reader.h"
 
 namespace strata {
 
-/// y = x W^T + b on [.., in].
+/// y = x W^T + b on [.., in]; on [T, in] by a packed weight where no gradients are recorded.
 class Linear {
  public:
   /// Takes `weight` [out, in] and `bias` [out].
@@ -17,6 +19,7 @@ class Linear {
 
  private:
   at::Tensor weight_, bias_;
+  std::optional<PackedProduct> packed_;
 };
 
 /// Layer norm over the last axis of `width` values, biased variance, affine.

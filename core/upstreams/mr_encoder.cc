@@ -65,11 +65,8 @@ at::Tensor MrEncoder::run(const Block& block, at::Tensor x, TapCollector& taps) 
   return x;
 }
 
-void MrEncoder::operator()(const at::Tensor& wave, TapCollector& taps) const {
-  at::Tensor x = stem_(wave);
-  taps.offer("conv", x);
-  if (taps.complete()) return;
-  x = projection_(projection_norm_(x));
+void MrEncoder::operator()(const at::Tensor& frames, TapCollector& taps) const {
+  at::Tensor x = projection_(projection_norm_(frames));
   taps.offer("proj", x);
   std::vector<at::Tensor> skips;
   for (std::size_t i = 0; i < encoders_.size() && !taps.complete(); ++i) {

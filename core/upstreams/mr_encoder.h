@@ -35,10 +35,13 @@ class MrEncoder {
   /// `decoders.{i}`, `{down,up}sample_modules.{i}`, the layers in them again in Hugging Face's.
   MrEncoder(const MrConfig& config, const WeightReader& weights);
 
-  /// Offers conv, proj; per block its layers' inputs `e0.0` .., and its output `e0.out` (after its last norm if
+  /// The convolutions' frames [T, C] of a normalised wave [n].
+  at::Tensor stem(const at::Tensor& wave) const { return stem_(wave); }
+
+  /// Offers proj; per block its layers' inputs `e0.0` .., and its output `e0.out` (after its last norm if
   /// pre-LN); `down{i}`, `up{i}` (outputs of the adapters, in order of execution); `m.res`, `d{i}.res`.
-  ///   wave  [n], normalised
-  void operator()(const at::Tensor& wave, TapCollector& taps) const;
+  ///   frames  [T, C] of the stem
+  void operator()(const at::Tensor& frames, TapCollector& taps) const;
 
   /// Frames for `samples` at each of the 3 R + 1 stages: the encoders, the middle, the decoders, the decoders' sums.
   std::vector<std::int64_t> frames(std::int64_t samples) const;

@@ -4,16 +4,16 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/upstreams/checkpoint.h"
-#include "core/upstreams/fairseq_names.h"
 #include "core/upstreams/folder_upstream.h"
+#include "core/upstreams/model_source.h"
 #include "core/upstreams/mr_encoder.h"
 
 namespace strata {
 namespace {
 
-constexpr int kFeaturesVersion = 1;
-constexpr double kFairseqEps = 1e-5;  // of every norm, and of the wave's
+constexpr int kFeaturesVersion = 2;       // 2: the stem as matrix products, the layers in windows
+constexpr std::size_t kMostChanges = 16;  // of the frame rate
+constexpr double kFairseqEps = 1e-5;      // of every norm, and of the wave's
 
 /// The keys of its config.json: fairseq's names, flat, with `conv_dim`, `conv_kernel`, `conv_stride` for the expression
 /// in `conv_feature_layers`. There is no such file from fairseq itself.
@@ -109,13 +109,24 @@ std::vector<std::int64_t> layers_of(const MrKeys& keys, const std::string& place
   for (const Json& entry : list) good = good && entry.is_number_integer() && entry.get<std::int64_t>() >= 1;
   if (!good)
     throw ConfigError(
-        fmt::format("{}: {} is not allowed; takes a list of {} integers of at least 1", key, list.dump(), blocks));
+        fmt::format("{}: {} is not allowed; takes a list of {} integers of at least 1", key, shown(list), blocks));
   std::vector<std::int64_t> layers;
   for (std::size_t i = 0; i < blocks; ++i) {
     const std::size_t decoder = i - (blocks / 2 + 1);
     layers.push_back(list[i <= blocks / 2 ? i : blocks - 1 - decoder].get<std::int64_t>());
   }
   return layers;
+}
+
+// A stage's frames are a whole number of samples apart, and not more than a number holds.
+void check_hops(const MrConfig& config, const std::string& place) {
+  constexpr std::int64_t kLongest = std::int64_t{1} << 31;
+  std::int64_t hop = stem_hop(config.encoder);
+  for (const RateRatio& ratio : config.ratios) {
+    if (__builtin_mul_overflow(hop, ratio.r1, &hop) || hop / ratio.r0 < 1 || (hop /= ratio.r0) > kLongest)
+      throw ConfigError(
+          fmt::format("{} /label_rate_ratios: the frames of a block are no possible number of samples apart", place));
+  }
 }
 
 MrConfig make_config(const MrKeys& keys, const std::string& place) {
@@ -125,6 +136,7 @@ MrConfig make_config(const MrKeys& keys, const std::string& place) {
   config.encoder.layer_norm_eps = kFairseqEps;
   config.encoder.feat_extract_norm = keys.extractor_mode == "layer_norm" ? "layer" : "group";
   if (ratios.empty() || ratios.size() % 2 != 0) fail("/label_rate_ratios: takes a list of pairs, at least one");
+  if (ratios.size() > 2 * kMostChanges) fail(fmt::format("/label_rate_ratios: takes at most {} pairs", kMostChanges));
   for (std::size_t i = 0; i < ratios.size(); i += 2) {
     if (ratios[i] < 1 || ratios[i + 1] < 1) fail("/label_rate_ratios: takes integers of at least 1");
     if (config.plain_adapters && ratios[i] != 1) fail("/use_plain_updownsample: needs ratios whose first number is 1");
@@ -137,13 +149,15 @@ MrConfig make_config(const MrKeys& keys, const std::string& place) {
     fail("/encoder_embed_dim: is no multiple of conv_pos_groups");
   check_encoder_config(config.encoder, place);
   config.layers = layers_of(keys, place);
+  for (const std::int64_t layers : config.layers) check_layers(layers, place);
+  check_hops(config, place);
   return config;
 }
 
-FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path& folder) {
-  require_folder("mr-hubert", folder);
-  const std::string place = (folder / "config.json").string();
-  const Json json = read_json(place);
+FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path& path) {
+  ModelSource source = read_model_source("mr-hubert", "", path);
+  const Json& json = source.config;
+  const std::string& place = source.config_place;
   MrKeys keys;
   FieldReader reader(json, place);
   keys.fields(reader);
@@ -154,21 +168,23 @@ FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path
   const MrConfig config = make_config(keys, place);
   model.family = "mr-hubert";
   model.features_version = kFeaturesVersion;
-  model.place = folder.string();
+  model.place = source.place;
+  model.hop = stem_hop(config.encoder);
+  model.windows = make_windows(options.window_seconds, options.context_seconds, model.hop, source.place);
   model.wave_norm = options.choose({keys.normalize, kFairseqEps});
   const MrTaps taps = mr_taps(config);
   model.spec = taps.spec;
   model.layer_list = taps.layer_list;
   model.spec.taps.push_back({"input", 1, 1});
-  model.checkpoint = bare_model(read_checkpoint(folder), "", folder.string());
-  model.spelling =
-      fairseq_spelling(config.encoder.layer_stem(), model.checkpoint.contains("encoders.0.pos_conv.0.weight_g"));
+  model.checkpoint = std::move(source.weights);
+  model.spelling = std::move(source.spelling);
   // The adapters' kernels, on which their numbers of frames depend, may only be known from the weights.
   const auto bound = std::make_shared<std::shared_ptr<const MrEncoder>>();
-  model.bind = [config, bound](const WeightReader& weights) -> FolderUpstream::Encode {
+  model.bind = [config, bound](const WeightReader& weights) -> FolderUpstream::Encoder {
     const auto encoder = std::make_shared<const MrEncoder>(config, weights);
     if (!*bound) *bound = encoder;
-    return [encoder](const at::Tensor& wave, TapCollector& taps) { (*encoder)(wave, taps); };
+    return {[encoder](const at::Tensor& wave) { return encoder->stem(wave); },
+            [encoder](const at::Tensor& frames, TapCollector& taps) { (*encoder)(frames, taps); }};
   };
   model.frames = [bound, stages = taps.stages](std::size_t tap, std::int64_t samples) {
     return tap < stages.size() ? (*bound)->frames(samples)[stages[tap]] : samples;  // the last tap is "input"
@@ -182,8 +198,9 @@ class MrHubert : public FolderUpstream {
       : FolderUpstream(read_mr_model(options, folder)) {}
 };
 
-STRATA_REGISTER_UPSTREAM("mr-hubert", SpeechOptions, MrHubert,
-                         "multi-resolution HuBERT: fairseq's weights as safetensors with a flat config.json");
+STRATA_REGISTER_UPSTREAM(
+    "mr-hubert", SpeechOptions, MrHubert,
+    "multi-resolution HuBERT: fairseq's checkpoint, or its weights in a folder with a flat config.json");
 
 }  // namespace
 }  // namespace strata

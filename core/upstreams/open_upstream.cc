@@ -3,6 +3,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/nearest.h"
+#include "core/upstreams/model_source.h"
 #include "core/upstreams/upstream.h"
 
 namespace strata {
@@ -61,13 +62,16 @@ FieldReader with_type(FieldReader options, const std::string& type) {
   return FieldReader(std::move(object), options.file(), options.path());
 }
 
-std::unique_ptr<Upstream> open_folder(const fs::path& folder, FieldReader options) {
-  FieldReader config(read_json(folder / "config.json"), (folder / "config.json").string());
+// A folder, or a checkpoint of fairseq.
+std::unique_ptr<Upstream> open_model(const fs::path& path, FieldReader options) {
+  std::error_code ignored;
+  const fs::path place = fs::is_directory(path, ignored) ? path / "config.json" : path;
+  FieldReader config(read_model_config(path), place.string());
   std::string family;
   config.require("model_type");
   config.text("model_type", family, "");
-  UpstreamRegistry::find(config, "model_type", family);
-  return UpstreamRegistry::make(with_type(std::move(options), family), folder);
+  UpstreamRegistry::find(config, "model_type", printable(family));
+  return UpstreamRegistry::make(with_type(std::move(options), family), path);
 }
 
 }  // namespace
@@ -87,10 +91,10 @@ fs::path hub_cache_folder(const std::function<const char*(const char*)>& variabl
 std::unique_ptr<Upstream> open_upstream(const std::string& model, const ModelSearch& search, FieldReader options) {
   const fs::path folder = search.root / model;
   std::error_code ignored;
-  if (!model.empty() && fs::is_regular_file(folder / "config.json", ignored))
-    return open_folder(folder, std::move(options));
+  if (!model.empty() && (fs::is_regular_file(folder / "config.json", ignored) || fs::is_regular_file(folder, ignored)))
+    return open_model(folder, std::move(options));
   const fs::path snapshot = find_snapshot(model, search.hub_cache);
-  if (!snapshot.empty()) return open_folder(snapshot, std::move(options));
+  if (!snapshot.empty()) return open_model(snapshot, std::move(options));
   if (!UpstreamRegistry::contains(model)) fail_not_found(model, search, folder);
   return UpstreamRegistry::make(with_type(std::move(options), model), fs::path());
 }

@@ -15,16 +15,24 @@ namespace {
 enum Opcode : unsigned char {
   kMark = '(',
   kStop = '.',
+  kPop = '0',
+  kPopMark = '1',
+  kDup = '2',
   kNone = 'N',
   kBinInt = 'J',
   kBinInt1 = 'K',
   kBinInt2 = 'M',
   kLong1 = 0x8a,
+  kLong4 = 0x8b,
   kBinFloat = 'G',
   kNewTrue = 0x88,
   kNewFalse = 0x89,
   kBinUnicode = 'X',
   kShortBinUnicode = 0x8c,
+  kBinUnicode8 = 0x8d,
+  kBinBytes = 'B',
+  kShortBinBytes = 'C',
+  kBinBytes8 = 0x8e,
   kEmptyTuple = ')',
   kTuple = 't',
   kTuple1 = 0x85,
@@ -32,6 +40,9 @@ enum Opcode : unsigned char {
   kTuple3 = 0x87,
   kEmptyDict = '}',
   kEmptyList = ']',
+  kEmptySet = 0x8f,
+  kAddItems = 0x90,
+  kFrozenSet = 0x91,
   kSetItem = 's',
   kSetItems = 'u',
   kAppend = 'a',
@@ -39,6 +50,7 @@ enum Opcode : unsigned char {
   kGlobal = 'c',
   kStackGlobal = 0x93,
   kReduce = 'R',
+  kNewObject = 0x81,
   kBuild = 'b',
   kBinPersId = 'Q',
   kBinPut = 'q',
@@ -55,12 +67,14 @@ class Machine {
   Machine(std::string_view bytes, const std::string& place, const Hooks& hooks, Arena& arena)
       : bytes_(bytes), place_(place), hooks_(hooks), arena_(arena) {}
 
+  std::size_t position() const { return at_; }
+
   Value run() {
     for (;;) {
       const auto opcode = static_cast<unsigned char>(take(1)[0]);
       if (opcode == kStop) return pop();
       if (!push_scalar(opcode) && !push_container(opcode) && !use_memo(opcode) && !call(opcode)) {
-        fail(fmt::format("opcode 0x{:02x} at byte {} is not one that torch.save writes", opcode, at_ - 1));
+        fail(fmt::format("opcode 0x{:02x} at byte {} is not one that is read", opcode, at_ - 1));
       }
     }
   }
@@ -81,10 +95,10 @@ class Machine {
     return value;
   }
 
-  std::string line() {
+  std::string_view line() {
     const std::size_t end = bytes_.find('\n', at_);
     if (end == std::string_view::npos) fail("its pickle ends too early");
-    const std::string text(bytes_.substr(at_, end - at_));
+    const std::string_view text = bytes_.substr(at_, end - at_);
     at_ = end + 1;
     return text;
   }
@@ -129,14 +143,13 @@ class Machine {
     return stack_.back();
   }
 
-  // Little-endian two's complement of up to 8 bytes.
-  std::int64_t long_integer() {
-    const std::size_t size = number<std::uint8_t>();
-    if (size > 8) fail("its pickle has an integer of more than 64 bits");
+  // Little-endian two's complement. Integers of more than 64 bits, which no size or index is, become None.
+  Value long_integer(std::size_t size) {
     const std::string_view digits = take(size);
+    if (size > 8) return {None{}};
     std::uint64_t value = size > 0 && (digits[size - 1] & 0x80) ? ~std::uint64_t{0} : 0;
     for (std::size_t i = size; i-- > 0;) value = value << 8 | static_cast<unsigned char>(digits[i]);
-    return static_cast<std::int64_t>(value);
+    return {static_cast<std::int64_t>(value)};
   }
 
   double big_endian_double() {
@@ -171,16 +184,25 @@ class Machine {
         push(std::int64_t{number<std::uint16_t>()});
         return true;
       case kLong1:
-        push(long_integer());
+        stack_.push_back(long_integer(number<std::uint8_t>()));
+        return true;
+      case kLong4:
+        stack_.push_back(long_integer(number<std::uint32_t>()));
         return true;
       case kBinFloat:
         push(big_endian_double());
         return true;
       case kBinUnicode:
-        push(std::string(take(number<std::uint32_t>())));
+      case kBinBytes:
+        push(take(number<std::uint32_t>()));
         return true;
       case kShortBinUnicode:
-        push(std::string(take(number<std::uint8_t>())));
+      case kShortBinBytes:
+        push(take(number<std::uint8_t>()));
+        return true;
+      case kBinUnicode8:
+      case kBinBytes8:
+        push(take(number<std::uint64_t>()));
         return true;
       default:
         return false;
@@ -189,13 +211,16 @@ class Machine {
 
   void push_tuple(List items) { push(Tuple{&arena_.lists.emplace_back(std::move(items))}); }
 
+  // What is put into an object of an unknown class (one derived from a dictionary or a list) is dropped.
   void set_items(const List& pairs) {
+    if (top().as<Object>()) return;
     const Dict& dict = expect<Dict>(top(), "a dictionary");
     if (pairs.size() % 2 != 0) fail("its pickle has a key without a value");
     for (std::size_t i = 0; i < pairs.size(); i += 2) dict.items->emplace_back(pairs[i], pairs[i + 1]);
   }
 
   void append(const List& items) {
+    if (top().as<Object>()) return;
     List& list = *expect<Array>(top(), "a list").items;
     list.insert(list.end(), items.begin(), items.end());
   }
@@ -206,6 +231,7 @@ class Machine {
         push_tuple({});
         return true;
       case kTuple:
+      case kFrozenSet:
         push_tuple(pop_to_mark());
         return true;
       case kTuple1:
@@ -217,6 +243,7 @@ class Machine {
         push(Dict{&arena_.dicts.emplace_back()});
         return true;
       case kEmptyList:
+      case kEmptySet:
         push(Array{&arena_.lists.emplace_back()});
         return true;
       case kSetItem:
@@ -229,6 +256,7 @@ class Machine {
         append(pop_several(1));
         return true;
       case kAppends:
+      case kAddItems:
         append(pop_to_mark());
         return true;
       default:
@@ -281,19 +309,20 @@ class Machine {
         number<std::uint64_t>();
         return true;
       case kGlobal: {
-        std::string module = line();
-        push(Global{std::move(module), line()});
+        const std::string_view module = line();
+        push(Global{module, line()});
         return true;
       }
       case kStackGlobal: {
         const List names = pop_several(2);
-        push(Global{expect<std::string>(names[0], "a module's name"), expect<std::string>(names[1], "a name")});
+        push(Global{expect<std::string_view>(names[0], "a module's name"),
+                    expect<std::string_view>(names[1], "a name")});
         return true;
       }
-      case kReduce: {
+      case kReduce:
+      case kNewObject: {
         const List pair = pop_several(2);
-        stack_.push_back(
-            hooks_.call(expect<Global>(pair[0], "a function"), *expect<Tuple>(pair[1], "arguments").items));
+        stack_.push_back(hooks_.call(expect<Global>(pair[0], "a function"), expect<Tuple>(pair[1], "arguments").items));
         return true;
       }
       case kBinPersId: {
@@ -301,9 +330,21 @@ class Machine {
         stack_.push_back(hooks_.load(id));
         return true;
       }
-      case kBuild:
+      case kBuild: {
+        Value state = pop();
+        // Attributes of anything else, such as a state_dict's _metadata, are not needed.
+        if (const Object* object = top().as<Object>()) object->instance->state = std::move(state);
+        return true;
+      }
+      case kPop:
         pop();
-        return true;  // attributes of what is below, such as a state_dict's _metadata: not needed
+        return true;
+      case kPopMark:
+        pop_to_mark();
+        return true;
+      case kDup:
+        stack_.push_back(Value(top()));
+        return true;
       default:
         return false;
     }
@@ -320,8 +361,11 @@ class Machine {
 
 }  // namespace
 
-Value load(std::string_view bytes, const std::string& place, const Hooks& hooks, Arena& arena) {
-  return Machine(bytes, place, hooks, arena).run();
+Value load(std::string_view bytes, const std::string& place, const Hooks& hooks, Arena& arena, std::size_t* length) {
+  Machine machine(bytes, place, hooks, arena);
+  const Value value = machine.run();
+  if (length) *length = machine.position();
+  return value;
 }
 
 }  // namespace strata::pickle

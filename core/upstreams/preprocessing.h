@@ -27,11 +27,17 @@ at::Tensor normalize_wave(const at::Tensor& wave, const WaveNorm& norm);
 /// Options that every model from a folder takes.
 struct SpeechOptions {
   std::string wave_norm = "model";
+  double window_seconds = 600;
+  double context_seconds = 10;
   void fields(Fields& f) {
     f.text(
         "wave_norm", wave_norm,
         "normalisation of each waveform: as the model's folder says, none, Hugging Face's (eps 1e-7), fairseq's (1e-5)",
         {"model", "none", "huggingface", "fairseq"});
+    f.number("window_seconds", window_seconds,
+             "the layers see longer utterances in windows of this length (the stem sees them whole); 0: none is cut",
+             at_least(0));
+    f.number("context_seconds", context_seconds, "at either end of a window, seen but not kept", at_least(0));
   }
   /// `of_model` unless another one is asked for.
   WaveNorm choose(const WaveNorm& of_model) const;

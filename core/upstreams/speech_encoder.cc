@@ -21,15 +21,8 @@ SpeechEncoder::SpeechEncoder(const EncoderConfig& c, const WeightReader& weights
   }
 }
 
-at::Tensor SpeechEncoder::project(const at::Tensor& wave, TapCollector& taps) const {
-  const at::Tensor x = stem_(wave);
-  taps.offer("conv", x);
-  if (taps.complete()) return x;
-  return projection_(projection_norm_ ? (*projection_norm_)(x) : x);
-}
-
-void SpeechEncoder::operator()(const at::Tensor& wave, TapCollector& taps) const {
-  at::Tensor x = project(wave, taps);
+void SpeechEncoder::operator()(const at::Tensor& frames, TapCollector& taps) const {
+  at::Tensor x = projection_(projection_norm_ ? (*projection_norm_)(frames) : frames);
   taps.offer("proj", x);
   if (taps.complete()) return;
   const at::Tensor pos = positional_(x);

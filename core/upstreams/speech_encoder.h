@@ -21,16 +21,16 @@ class SpeechEncoder {
   /// Takes `feature_extractor`, `feature_projection` and `encoder`.
   SpeechEncoder(const EncoderConfig& config, const WeightReader& weights);
 
-  /// Offers, in this order: conv [T, C] (stem), proj (projected), pos (positional convolution's output), h0 (input of
+  /// The convolutions' frames [T, C] of a normalised wave [n].
+  at::Tensor stem(const at::Tensor& wave) const { return stem_(wave); }
+
+  /// Offers, in this order: proj (projected frames), pos (positional convolution's output), h0 (input of
   /// layer 0), h1 .. h(L-1) (outputs of the layers), h{L}_raw (pre-LN: output of the last layer), hL (encoder output:
   /// after the final norm if pre-LN); stops when `taps` has what it wants.
-  ///   wave  [n], normalised
-  void operator()(const at::Tensor& wave, TapCollector& taps) const;
+  ///   frames  [T, C] of the stem
+  void operator()(const at::Tensor& frames, TapCollector& taps) const;
 
  private:
-  /// The projected features, [T, D].
-  at::Tensor project(const at::Tensor& wave, TapCollector& taps) const;
-
   bool pre_norm_;
   ConvStem stem_;
   std::optional<LayerNorm> projection_norm_;

@@ -16,8 +16,8 @@ struct SpeechFamily {
   void (*fields)(EncoderConfig&, Fields&);  // the keys of config.json
 };
 
-/// Reads the folder of such a model.
+/// Reads such a model: a folder in Hugging Face's form, or a checkpoint of fairseq.
 FolderUpstream::Model read_speech_model(const SpeechFamily& family, const SpeechOptions& options,
-                                        const std::filesystem::path& folder);
+                                        const std::filesystem::path& path);
 
 }  // namespace strata

@@ -1,11 +1,17 @@
 #include "core/upstreams/transformer_layer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
 
 namespace strata {
+namespace {
+
+constexpr std::int64_t kQueryBlock = 256;
+
+}  // namespace
 
 std::int64_t relative_bucket(std::int64_t distance, std::int64_t buckets, std::int64_t max_distance) {
   const std::int64_t half = buckets / 2, exact = half / 2, size = std::abs(distance);
@@ -24,13 +30,11 @@ RelativePositions::RelativePositions(const EncoderConfig& config, const WeightRe
       max_distance_(config.max_bucket_distance) {}
 
 at::Tensor RelativePositions::operator()(std::int64_t frames) const {
-  // Row i of P is a window of one line over all distances: at[T - 1 - i + j] belongs to j - i.
   at::Tensor bucket = at::empty({2 * frames - 1}, at::kLong);
   for (std::int64_t i = 0; i < 2 * frames - 1; ++i) {
     bucket.mutable_data_ptr<std::int64_t>()[i] = relative_bucket(i - (frames - 1), buckets_, max_distance_);
   }
-  const at::Tensor line = embedding_.index_select(0, bucket).t();  // [heads, 2 T - 1]
-  return line.unfold(1, frames, 1).flip(1);
+  return embedding_.index_select(0, bucket).t().contiguous();
 }
 
 TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& weights)
@@ -50,7 +54,6 @@ TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& w
 }
 
 at::Tensor TransformerLayer::operator()(const at::Tensor& x, const at::Tensor& positions) const {
-  const auto feed_forward = [&](const at::Tensor& h) { return outer_(gelu(inner_(h))); };
   if (pre_norm_) {
     const at::Tensor h = add_to(x, attend(attention_norm_(x), positions));
     return add_to(h, feed_forward(final_norm_(h)));
@@ -59,23 +62,49 @@ at::Tensor TransformerLayer::operator()(const at::Tensor& x, const at::Tensor& p
   return final_norm_(add_to(h, feed_forward(h)));
 }
 
-at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& positions) const {
-  const std::int64_t frames = x.size(0), width = x.size(1);
-  const auto by_head = [&](const at::Tensor& y) { return y.view({1, frames, heads_, width / heads_}).transpose(1, 2); };
-  std::optional<at::Tensor> bias;
-  if (gate_) bias = gated(x, positions);
-  const at::Tensor y = at::scaled_dot_product_attention(by_head(q_(x)), by_head(k_(x)), by_head(v_(x)), bias);
-  return out_(y.transpose(1, 2).reshape({frames, width}));
+// Block by block, so that the widest tensor of a layer stays in the cache.
+at::Tensor TransformerLayer::feed_forward(const at::Tensor& x) const {
+  const std::int64_t frames = x.size(0);
+  if (c10::GradMode::is_enabled() || frames <= PackedProduct::kRows) return outer_(gelu(inner_(x)));
+  const at::Tensor out = at::empty_like(x);
+  for (std::int64_t first = 0; first < frames; first += PackedProduct::kRows) {
+    const std::int64_t count = std::min(PackedProduct::kRows, frames - first);
+    out.narrow(0, first, count).copy_(outer_(gelu(inner_(x.narrow(0, first, count)))));
+  }
+  return out;
 }
 
-// [1, heads, T, T]: the positions times a (b const - 1) + 2 per head and query, with z = G u + c of the head's part u
-// of the attention's input, a = sigmoid(z0 + .. + z3), b = sigmoid(z4 + .. + z7).
-at::Tensor TransformerLayer::gated(const at::Tensor& x, const at::Tensor& positions) const {
+at::Tensor TransformerLayer::by_head(const at::Tensor& y) const {
+  return y.view({1, y.size(0), heads_, y.size(1) / heads_}).transpose(1, 2);
+}
+
+at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& positions) const {
+  const at::Tensor y = gate_ ? attend_gated(x, positions)
+                             : at::scaled_dot_product_attention(by_head(q_(x)), by_head(k_(x)), by_head(v_(x)));
+  return out_(y.transpose(1, 2).reshape(x.sizes()));
+}
+
+// The bias of a block of queries after the other, so that it is never there for all pairs of frames. Queries are taken
+// from the last to the first, for then the windows of the line that are their rows of P lie in the order of memory.
+at::Tensor TransformerLayer::attend_gated(const at::Tensor& x, const at::Tensor& positions) const {
   const std::int64_t frames = x.size(0);
-  const at::Tensor u = x.view({1, frames, heads_, x.size(1) / heads_}).transpose(1, 2);
-  const at::Tensor ab = (*gate_)(u).view({1, heads_, frames, 2, 4}).sum(-1).sigmoid();
+  const at::Tensor q = by_head(q_(x)).flip(2), k = by_head(k_(x)), v = by_head(v_(x)), g = gate(x).flip(2);
+  std::vector<at::Tensor> blocks;
+  for (std::int64_t first = 0; first < frames; first += kQueryBlock) {
+    const std::int64_t count = std::min(kQueryBlock, frames - first);
+    const at::Tensor rows = positions.narrow(1, first, count + frames - 1).unfold(1, frames, 1);  // [heads, count, T]
+    const at::Tensor bias = g.narrow(2, first, count) * rows.unsqueeze(0);
+    blocks.push_back(at::scaled_dot_product_attention(q.narrow(2, first, count), k, v, bias));
+  }
+  return at::cat(blocks, 2).flip(2);
+}
+
+// [1, heads, T, 1]: a (b const - 1) + 2 per head and query, with z = G u + c of the head's part u of the attention's
+// input, a = sigmoid(z0 + .. + z3), b = sigmoid(z4 + .. + z7).
+at::Tensor TransformerLayer::gate(const at::Tensor& x) const {
+  const at::Tensor ab = (*gate_)(by_head(x)).view({1, heads_, x.size(0), 2, 4}).sum(-1).sigmoid();
   const at::Tensor a = ab.narrow(-1, 0, 1), b = ab.narrow(-1, 1, 1);
-  return (a * (b * gate_const_ - 1.0) + 2.0) * positions.unsqueeze(0);
+  return a * (b * gate_const_ - 1.0) + 2.0;
 }
 
 }  // namespace strata

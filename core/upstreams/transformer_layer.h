@@ -10,14 +10,14 @@
 
 namespace strata {
 
-/// WavLM's bias of attention by distance (arXiv:2110.13900), P[h, i, j] = embedding[bucket(j - i), h]; made in layer 0
-/// and used by every layer behind its own gate.
+/// WavLM's bias of attention by distance (arXiv:2110.13900), P[h, i, j] = embedding[bucket(j - i), h]; made once and
+/// used by every layer behind its own gate. It depends on the distance only, so P is kept as a line over all distances.
 class RelativePositions {
  public:
   /// Takes `weight` [num_buckets, heads].
   RelativePositions(const EncoderConfig& config, const WeightReader& weights);
 
-  /// [heads, T, T].
+  /// [heads, 2 T - 1]; P[h, i, j] is at T - 1 - i + j.
   at::Tensor operator()(std::int64_t frames) const;
 
  private:
@@ -38,12 +38,17 @@ class TransformerLayer {
   TransformerLayer(const EncoderConfig& config, const WeightReader& weights);
 
   ///   x          [T, D]
-  ///   positions  [heads, T, T] where the config has buckets, otherwise undefined
+  ///   positions  of RelativePositions where the config has buckets, otherwise undefined
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& positions) const;
 
  private:
+  /// W2 gelu(W1 x).
+  at::Tensor feed_forward(const at::Tensor& x) const;
   at::Tensor attend(const at::Tensor& x, const at::Tensor& positions) const;
-  at::Tensor gated(const at::Tensor& x, const at::Tensor& positions) const;
+  /// [T, D] -> [1, heads, T, D / heads].
+  at::Tensor by_head(const at::Tensor& y) const;
+  at::Tensor gate(const at::Tensor& x) const;
+  at::Tensor attend_gated(const at::Tensor& x, const at::Tensor& positions) const;
 
   std::int64_t heads_;
   bool pre_norm_;

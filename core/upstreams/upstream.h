@@ -14,7 +14,8 @@
 
 namespace strata {
 
-/// A frozen speech model (or a fixed analysis): one utterance in, its taps out. Immutable after construction;
+/// A frozen speech model (or a fixed analysis): one utterance in, its taps out. There are no batches and so no padding:
+/// an utterance's features are those of the utterance alone, in every family. Immutable after construction;
 /// `forward` is thread-safe and computes with the calling thread's number of intra-op threads.
 class Upstream {
  public:
@@ -39,6 +40,15 @@ class Upstream {
   /// Throws DataError if the wave is shorter than `minimum_samples`, ShapeError if it is no such vector.
   virtual std::vector<at::Tensor> forward(const at::Tensor& wave, const std::vector<std::size_t>& taps) const = 0;
 
+  /// True if `forward` computes an utterance of so many samples in windows, each with some context, since attention
+  /// over all of it takes too long; what that changes is measured against `forward_whole`.
+  virtual bool in_windows(std::int64_t) const { return false; }
+
+  /// `forward` without windows, however much memory that takes.
+  virtual std::vector<at::Tensor> forward_whole(const at::Tensor& wave, const std::vector<std::size_t>& taps) const {
+    return forward(wave, taps);
+  }
+
   /// The weights that `forward` uses, by their names in the model's folder and as stored there; none for analyses.
   virtual const NamedTensors& weights() const;
 
@@ -57,7 +67,8 @@ class Upstream {
   void check_wave(const at::Tensor& wave) const;
 };
 
-/// What an upstream family reads: a model folder as Hugging Face writes it ("" for analyses without weights).
+/// What an upstream family reads: a model folder as Hugging Face writes it, or a checkpoint file of fairseq ("" for
+/// analyses without weights).
 using UpstreamRegistry = Registry<Upstream, std::filesystem::path>;
 
 #define STRATA_REGISTER_UPSTREAM(name, Options, Class, summary) \
@@ -75,8 +86,9 @@ struct ModelSearch {
 std::filesystem::path hub_cache_folder(const std::function<const char*(const char*)>& variable);
 
 /// Opens the upstream that a study or the command line names:
-///   model    a folder with config.json (its `model_type` picks the family), else `user/name` in the Hugging Face cache
-///            (the snapshot that refs/main names), else a registered name without weights (fbank, mfcc)
+///   model    a folder with config.json (its `model_type` picks the family) or a checkpoint file of fairseq (.pt), else
+///            `user/name` in the Hugging Face cache (the snapshot that refs/main names), else a registered name without
+///            weights (fbank, mfcc)
 ///   options  JSON object of the family's own options, as written beside `model` in a study
 /// Throws ConfigError: no such model (with the command that fetches it), no weights, a missing or unexpected weight, an
 /// unsupported option of config.json; always naming folder and key.

@@ -64,7 +64,7 @@ void WeightReader::finish(const std::string& model) const {
     throw ConfigError(
         fmt::format("{}: weight {}: unexpected, found {}; the {} model that config.json describes has none of this "
                     "name, and no known head has",
-                    state_->place, name, tensor.sizes().vec(), model));
+                    state_->place, printable(name), tensor.sizes().vec(), model));
   }
 }
 

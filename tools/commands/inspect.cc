@@ -30,6 +30,7 @@ void inspect_upstream_store(const fs::path& folder) {
   const StoreDescription& d = store.description();
   fmt::print("{}: features of upstream {} in {}, fingerprint {}\n", folder.string(), d.upstream, hdf5::name_of(d.type), d.fingerprint.substr(0, 16));
   for (const Tap& tap : d.spec.taps) fmt::print("  tap {}: width {}, a frame every {} samples\n", tap.name, tap.width, tap.hop_samples);
+  fmt::print("  every frame sees {} samples before the layers\n", d.spec.receptive_field_samples);
   fmt::print("  provenance: {}\n", d.provenance.dump());
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (!entry.is_directory()) continue;
@@ -41,6 +42,8 @@ void inspect_upstream_store(const fs::path& folder) {
       if (fs::exists(entry.path() / shard.name)) bytes += fs::file_size(entry.path() / shard.name);
     }
     fmt::print("  corpus {}: {} utterances in {} shards, {} of them not there, {}\n", entry.path().filename().string(), utterances, plan.shards().size(), plan.missing().size(), size_text(bytes));
+    const fs::path cut = entry.path() / "long-utterances.json";
+    if (fs::exists(cut)) fmt::print("    {} utterances are computed in windows: {}\n", read_json(cut).at("utterances").size(), read_json(cut).value("change", Json()).dump());
   }
 }
 

@@ -21,32 +21,32 @@ constexpr double kFloat64 = 2e-7;
 constexpr const char* kExact = "_f64";  // suffix of what the peer computed in float64
 constexpr const char* kGradientWave = "w1";
 
-/// A model folder and the fixture that it is held against: its own, or its parent's for a variant of the container.
+/// A model folder (or a checkpoint of fairseq) and the fixture that it is held against: its own, or its parent's for a variant of the container.
 struct Fixture {
   std::string name;
   fs::path model;
   fs::path values;
 };
 
-std::vector<fs::path> sorted_folders(const fs::path& folder) {
+std::vector<fs::path> sorted_models(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return found;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_directory()) found.push_back(entry.path());
+    if (entry.is_directory() || entry.path().extension() == ".pt") found.push_back(entry.path());
   }
   std::sort(found.begin(), found.end());
   return found;
 }
 
 std::vector<Fixture> find_fixtures(const fs::path& folder) {
-  std::vector<fs::path> models = sorted_folders(folder);
+  std::vector<fs::path> models = sorted_models(folder);
   if (fs::exists(folder / "expected.safetensors")) models = {folder};
   std::vector<Fixture> fixtures;
   for (const fs::path& model : models) {
     const std::string name = "upstreams/" + fs::absolute(model).lexically_normal().filename().string();
     fixtures.push_back({name, model, model});
-    for (const fs::path& variant : sorted_folders(model / "variants")) {
+    for (const fs::path& variant : sorted_models(model / "variants")) {
       fixtures.push_back({name + "/variants/" + variant.filename().string(), variant, model});
     }
   }

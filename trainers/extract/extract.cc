@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <atomic>
 #include <chrono>
@@ -24,6 +25,7 @@
 #include "data/audio/effects/effect.h"
 #include "data/manifest/manifest.h"
 #include "distributed/work_server.h"
+#include "trainers/extract/long_utterances.h"
 #include "trainers/state/owner.h"
 
 namespace strata {
@@ -97,6 +99,10 @@ std::vector<PlannedUtterance> planned_utterances(const Corpus& corpus) {
   return planned;
 }
 
+std::vector<float> treated_audio(const Job& job, const Utterance& utterance) {
+  return apply_effects(job.effects, read_audio(utterance.audio, {utterance.offset, utterance.duration}));
+}
+
 /// Rank 0 writes stores and plans down; the others read them after it.
 void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, Workshop& shop) {
   double bytes = 0;
@@ -117,8 +123,12 @@ void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, W
       job.plan = CorpusPlan::load(store.corpus_folder(corpus_name));
       if (writer) {
         const Json treatment = resolve_effects(entry.effects, study.file.string(), resolved_effects_place(corpus_name));
-        job.plan.extend(planned_utterances(*job.corpus), bytes_per_sample(description), treatment, options.shard_bytes);
+        const std::vector<PlannedUtterance> planned = planned_utterances(*job.corpus);
+        job.plan.extend(planned, bytes_per_sample(description), treatment, options.shard_bytes);
         job.plan.save();
+        record_long_utterances(job.plan.folder(), *job.upstream, job.taps, planned, [&](const std::string& id) {
+          return treated_audio(job, job.corpus->utterances()[*job.corpus->find(id)]);
+        });
         for (const ShardPlan& shard : job.plan.missing()) {
           for (const std::string& id : shard.ids) {
             const auto index = job.corpus->find(id);
@@ -150,7 +160,7 @@ struct UnitResult {
 };
 
 std::vector<at::Tensor> compute(const Job& job, const Utterance& utterance, std::int64_t* samples) {
-  std::vector<float> audio = apply_effects(job.effects, read_audio(utterance.audio, {utterance.offset, utterance.duration}));
+  std::vector<float> audio = treated_audio(job, utterance);
   *samples = static_cast<std::int64_t>(audio.size());
   const at::Tensor wave = at::from_blob(audio.data(), {*samples}, at::kFloat);
   std::vector<at::Tensor> features = job.upstream->forward(wave, job.taps);
@@ -283,8 +293,10 @@ StoreDescription describe_store(const std::string& name, const UpstreamEntry& en
     const auto& taps = upstream.spec().taps;
     const auto found = std::find_if(taps.begin(), taps.end(), [&](const Tap& tap) { return tap.name == wanted; });
     if (found == taps.end()) {
-      throw ConfigError(fmt::format("{} /upstreams/{}/taps: {} has no tap \"{}\"; it has {} to {}", study_file, name, entry.model, wanted,
-                                    taps.front().name, taps.back().name));
+      std::vector<std::string> known;
+      for (const Tap& tap : taps) known.push_back(tap.name);
+      throw ConfigError(fmt::format("{} /upstreams/{}/taps: {} has no tap \"{}\"; it has {}", study_file, name, entry.model, wanted,
+                                    fmt::join(known, ", ")));
     }
     description.spec.taps.push_back(*found);
     description.spec.taps.back().listed = std::find(defaults.begin(), defaults.end(), wanted) != defaults.end();

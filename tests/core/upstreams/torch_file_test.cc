@@ -100,7 +100,7 @@ TEST(TorchFile, RefusesEverythingThatIsNoTensor) {
   EXPECT_THAT(refusal(archive("\x80\x02].")), HasSubstr("it holds no dictionary of tensors"));
   EXPECT_THAT(refusal(archive("\x80\x02"
                               "i.")),
-              HasSubstr("opcode 0x69 at byte 2 is not one that torch.save writes"));
+              HasSubstr("opcode 0x69 at byte 2 is not one that is read"));
 }
 
 TEST(TorchFile, RefusesNestingOfAnyDepth) {
@@ -118,9 +118,25 @@ TEST(TorchFile, RefusesTensorsThatLeaveTheirStorage) {
   EXPECT_THAT(refusal(zip_of({{"m/data.pkl", pickle_of(0, 2, 3, 3)}})), HasSubstr("storage 0 is missing"));
 }
 
+// A few bytes that would otherwise become any amount of memory.
+TEST(TorchFile, RefusesToMakeMoreThanIsThere) {
+  EXPECT_THAT(refusal(archive(pickle_of(0, 120, 120, 0))),
+              HasSubstr("a tensor of size [120, 120] and stride [0, 1] at 0 does not fit its storage of 6 elements"));
+  const std::string one = pickle_of(0, 50, 30, 30);
+  std::string item = one.substr(3, one.size() - 5);    // without its start and "s."
+  item.replace(item.find("K\x06tQ"), 2, "M\xdc\x05");  // of a storage of 1500
+  std::string many = "\x80\x02}(";
+  for (int i = 0; i < 40; ++i) many += std::string("\x8c\x01") + static_cast<char>('a' + i) + item.substr(3);
+  EXPECT_THAT(refusal(archive(many + "u.", std::string(6000, '\0'))),
+              HasSubstr("more than the file has: they overlap"));
+  std::string recalled = "\x80\x02X" + std::string("\x40\x42\x0f\0", 4) + std::string(1'000'000, 'x') + "q\x01";
+  for (int i = 0; i < 300'000; ++i) recalled += "h\x01";  // a megabyte each, were it copied
+  EXPECT_THAT(refusal(archive(recalled + ".")), HasSubstr("it holds no dictionary of tensors"));
+}
+
 TEST(TorchFile, RefusesOtherFiles) {
   EXPECT_THAT(refusal("\x80\x02\x8a\x0al\xfc\x9c"),
-              HasSubstr("not a zip archive; files that torch before 1.6 saved are not read"));
+              HasSubstr("it is neither a zip archive nor what torch before 1.6 wrote"));
   EXPECT_THAT(refusal(zip_of({{"a", "b"}})), HasSubstr("it has no member data.pkl"));
   EXPECT_THAT(refusal(zip_of({{"m/data.pkl", "x"}}, 8)), HasSubstr("member m/data.pkl is compressed"));
   EXPECT_THAT(refusal(zip_of({{"a", "b"}, {"a", "b"}})), HasSubstr("member a is there twice"));

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/config/json.h"
+#include "core/upstreams/upstream.h"
+#include "data/store/store.h"
+
+namespace strata {
+
+/// What computing in windows does to the features of one utterance, by tap: the difference from those of the whole,
+/// relative_rms = rms(difference) / rms(whole) and relative_peak = peak(difference) / peak(whole).
+Json measure_windows(const Upstream& upstream, const std::vector<std::size_t>& taps, const at::Tensor& wave);
+
+/// Writes CORPUS/long-utterances.json in the store, if there are utterances that `upstream` computes in windows: their
+/// ids, and `measure_windows` on the start, a quarter longer than a window, of the first that can be decoded. It is
+/// written when it is not there or names other utterances.
+///   read  the treated audio of an utterance; throws DataError
+void record_long_utterances(const std::filesystem::path& corpus_folder, const Upstream& upstream,
+                            const std::vector<std::size_t>& taps, const std::vector<PlannedUtterance>& utterances,
+                            const std::function<std::vector<float>(const std::string& id)>& read);
+
+}  // namespace strata
