@@ -111,7 +111,7 @@ TEST(MainJob, StoppedSweepContinuesBitForBit) {
 TEST(MainJob, ReportsARunningSweep) {
   const Workplace place;
   ASSERT_EQ(place.run("extract study.json").code, 0);
-  const std::string look = "kill -STOP $run; $program status output >status 2>&1; $program report study.json output=output >report 2>&1; kill -CONT $run";
+  const std::string look = "kill -STOP $run; $program status output >status 2>&1; $program report study.json output=output >report 2>&1; kill -CONT $run; while kill -0 $run; do sleep 0.1; done";
   const RunResult run = place.run_until("sweep study.json tensorboard=true rewrites=false sweep.0.steps=400 --threads 1", 0, "grep -q trial_done output/journal.jsonl", look);
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_THAT(place.read("status"), HasSubstr("running"));

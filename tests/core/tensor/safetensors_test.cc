@@ -90,7 +90,7 @@ TEST(Safetensors, RefuseTensorsThatAreNotInTheFile) {
         << offsets;
   }
   for (const char* shape : {"[-4]", "[4611686018427387904, 4]", "[9223372036854775807]",
-                            "[0, 4611686018427387904, 4611686018427387904]", "[-2, -2]"}) {
+                            "[0, 4611686018427387904, 4611686018427387904]", "[-2, -2]", "\"4\""}) {
     EXPECT_THAT(error(std::string(R"({"dtype": "F32", "data_offsets": [0, 16], "shape": )") + shape + "}"),
                 HasSubstr("tensor x: impossible shape "))
         << shape;
@@ -99,7 +99,7 @@ TEST(Safetensors, RefuseTensorsThatAreNotInTheFile) {
               HasSubstr("tensor x: unsupported dtype F8_E4M3"));
   for (const char* entry :
        {"3", "{}", R"({"dtype": 3, "shape": [4], "data_offsets": [0, 16]})",
-        R"({"dtype": "F32", "shape": "4", "data_offsets": [0, 16]})", R"({"dtype": "F32", "shape": [4]})"}) {
+        R"({"dtype": "F32", "shape": [4]})"}) {
     EXPECT_THAT(error(entry), HasSubstr("tensor x: [json.exception")) << entry;
   }
 }
