@@ -10,6 +10,7 @@
 #include <nccl.h>
 
 #include <chrono>
+#include <exception>
 #include <string>
 #include <thread>
 #endif
@@ -19,13 +20,17 @@ namespace strata {
 #ifdef STRATA_NCCL
 namespace {
 
-/// Owns a communicator: destroyed when all went well, aborted after a failure, since destroying it would wait for ranks
-/// that are gone.
+/// Owns a communicator: destroyed when all went well, aborted after a failure (an exception of anything else that passes
+/// included), since destroying it would wait for ranks that are gone.
 class NcclHandle {
  public:
   NcclHandle() = default;
   ~NcclHandle() {
-    if (comm_ != nullptr) ncclCommDestroy(comm_);
+    if (std::uncaught_exceptions() > exceptions_) {
+      abort();
+    } else if (comm_ != nullptr) {
+      ncclCommDestroy(comm_);
+    }
   }
   NcclHandle(const NcclHandle&) = delete;
   NcclHandle& operator=(const NcclHandle&) = delete;
@@ -38,6 +43,7 @@ class NcclHandle {
   }
 
  private:
+  const int exceptions_ = std::uncaught_exceptions();
   ncclComm_t comm_ = nullptr;
 };
 

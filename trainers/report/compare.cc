@@ -6,7 +6,6 @@
 #include <cmath>
 #include <map>
 #include <optional>
-#include <set>
 #include <sstream>
 
 #include "core/base/error.h"
@@ -24,32 +23,22 @@ std::string row(const std::string& name, const std::string& a, const std::string
   return fmt::format("| {} | {} | {} |{}\n", name, a, b, last.empty() ? "" : " " + last + " |");
 }
 
-/// Every leaf of an object by its path, "optimizer.learning_rate".
-void flatten(const Json& value, const std::string& path, std::map<std::string, Json>& leaves) {
-  if (!value.is_object()) {
-    leaves[path] = value;
-    return;
-  }
-  for (const auto& [key, child] : value.items()) flatten(child, path.empty() ? key : path + "." + key, leaves);
+using Leaves = std::map<std::string, Json>;
+
+/// Calls `add` with each key that either has, and its value in both; null where it has none.
+template <class Add>
+void join(const Leaves& a, const Leaves& b, const Add& add) {
+  Leaves keys = a;
+  keys.insert(b.begin(), b.end());
+  for (const auto& [key, unused] : keys) add(key, a.contains(key) ? a.at(key) : Json(), b.contains(key) ? b.at(key) : Json());
 }
 
-/// A row for each leaf that is not the same in both; "seconds" and the like only with `all`.
-std::string leaf_rows(const Json& a, const Json& b, bool all) {
-  std::map<std::string, Json> left, right;
-  flatten(a, "", left);
-  flatten(b, "", right);
-  std::set<std::string> keys;
-  for (const auto& leaves : {left, right}) {
-    for (const auto& [key, value] : leaves) keys.insert(key);
-  }
-  std::string text;
-  for (const std::string& key : keys) {
-    const Json one = left.contains(key) ? left.at(key) : Json(), other = right.contains(key) ? right.at(key) : Json();
-    if (one == other && !all) continue;
-    const std::string change = one.is_number() && other.is_number() ? fmt::format("{:+.4g}", other.get<double>() - one.get<double>()) : "";
-    text += all ? row(key, cell_text(one), cell_text(other), change.empty() ? "–" : change) : row(key, cell_text(one), cell_text(other));
-  }
-  return text;
+/// Names and configuration of a trial.
+Leaves settings_of(const TrialResult& trial) {
+  Leaves leaves;
+  flatten("names", trial.names, leaves);
+  flatten("config", trial.config, leaves);
+  return leaves;
 }
 
 struct FinishedTrial {
@@ -116,14 +105,16 @@ double sign_test(std::int64_t first, std::int64_t second) {
 std::string compare_trials(const fs::path& a, const fs::path& b) {
   const FinishedTrial left = read_trial(a), right = read_trial(b);
   std::string text = fmt::format("A: {}\nB: {}\n\n", a.string(), b.string());
-  const std::string settings = leaf_rows({{"names", left.result.names}, {"config", left.result.config}},
-                                         {{"names", right.result.names}, {"config", right.result.config}}, false);
+  std::string settings;
+  join(settings_of(left.result), settings_of(right.result), [&](const std::string& key, const Json& one, const Json& other) {
+    if (one != other) settings += row(key, cell_text(one), cell_text(other));
+  });
   text += settings.empty() ? "The settings are the same.\n" : row("setting", "A", "B") + row("---", "---", "---") + settings;
-  const auto numbers = [](const TrialResult& trial) {
-    return Json{{"test", trial.done.at("test")}, {"best step", trial.done.at("best").at("step")}, {"dev", trial.done.at("best").at("dev")},
-                {"parameters", trial.done.at("parameters")}, {"seconds", trial.done.at("seconds")}};
-  };
-  text += "\n" + row("result", "A", "B", "B − A") + row("---", "---:", "---:", "---:") + leaf_rows(numbers(left.result), numbers(right.result), true);
+  text += "\n" + row("result", "A", "B", "B − A") + row("---", "---:", "---:", "---:");
+  join(numbers_of(left.result), numbers_of(right.result), [&](const std::string& key, const Json& one, const Json& other) {
+    const bool numbers = one.is_number() && other.is_number();
+    text += row(key, cell_text(one), cell_text(other), numbers ? fmt::format("{:+.4g}", other.get<double>() - one.get<double>()) : "–");
+  });
   return text + "\n" + agreement(left, right);
 }
 

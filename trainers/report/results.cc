@@ -20,32 +20,13 @@ std::string cell(const Json& value) {
   return csv_field(value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump());
 }
 
-/// "interface.type" -> value, for every leaf but the hashes that only identify.
-void flatten(const std::string& prefix, const Json& value, std::map<std::string, Json>& out) {
-  if (!value.is_object()) {
-    out[prefix] = value;
-    return;
-  }
-  for (const auto& [key, item] : value.items()) flatten(prefix.empty() ? key : prefix + "." + key, item, out);
-}
-
+/// The resolved settings of a trial but the hashes that only identify.
 std::map<std::string, Json> columns_of(const TrialResult& trial) {
   std::map<std::string, Json> columns;
   for (const auto& [key, value] : trial.config.items()) {
     if (key != "task" && key != "upstreams" && key != "semantics") flatten(key, value, columns);
   }
   return columns;
-}
-
-std::map<std::string, Json> metrics_of(const TrialResult& trial) {
-  std::map<std::string, Json> metrics;
-  if (trial.done.is_null()) return metrics;
-  flatten("dev", trial.done.at("best").at("dev"), metrics);
-  flatten("test", trial.done.at("test"), metrics);
-  metrics["best_step"] = trial.done.at("best").at("step");
-  metrics["parameters"] = trial.done.at("parameters");
-  metrics["seconds"] = trial.done.at("seconds");
-  return metrics;
 }
 
 /// How the metrics of tasks were called before studies recorded them: error rates fall, accuracies rise.
@@ -127,6 +108,25 @@ void tell_names_apart(std::vector<StudyResults>& parts) {
 
 }  // namespace
 
+void flatten(const std::string& prefix, const Json& value, std::map<std::string, Json>& leaves) {
+  if (!value.is_object()) {
+    leaves[prefix] = value;
+    return;
+  }
+  for (const auto& [key, item] : value.items()) flatten(prefix.empty() ? key : prefix + "." + key, item, leaves);
+}
+
+std::map<std::string, Json> numbers_of(const TrialResult& trial) {
+  std::map<std::string, Json> metrics;
+  if (trial.done.is_null()) return metrics;
+  flatten("dev", trial.done.at("best").at("dev"), metrics);
+  flatten("test", trial.done.at("test"), metrics);
+  metrics["best_step"] = trial.done.at("best").at("step");
+  metrics["parameters"] = trial.done.at("parameters");
+  metrics["seconds"] = trial.done.at("seconds");
+  return metrics;
+}
+
 std::string ResultMetric::title() const {
   return fmt::format("{}{} {}", name, percent ? " %" : "", higher_is_better ? "↑" : "↓");
 }
@@ -199,7 +199,7 @@ std::string results_csv(const StudyResults& results) {
   std::map<std::string, bool> config_columns, metric_columns;
   for (const TrialResult& trial : results.trials) {
     for (const auto& [key, value] : columns_of(trial)) config_columns[key] = true;
-    for (const auto& [key, value] : metrics_of(trial)) metric_columns[key] = true;
+    for (const auto& [key, value] : numbers_of(trial)) metric_columns[key] = true;
   }
   std::string csv = "trial,status,task,upstreams";
   for (const auto& [key, unused] : config_columns) csv += "," + key;
@@ -207,7 +207,7 @@ std::string results_csv(const StudyResults& results) {
   csv += "\n";
   for (const TrialResult& trial : results.trials) {
     csv += fmt::format("{},{},{},{}", trial.id, trial.status, cell(trial.task()), cell(trial.upstreams()));
-    auto config = columns_of(trial), metrics = metrics_of(trial);
+    auto config = columns_of(trial), metrics = numbers_of(trial);
     for (const auto& [key, unused] : config_columns) csv += "," + cell(config[key]);
     for (const auto& [key, unused] : metric_columns) csv += "," + cell(metrics[key]);
     csv += "\n";

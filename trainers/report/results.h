@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +55,12 @@ StudyResults load_results(const std::filesystem::path& output);
 /// one. Where one name means different tasks or upstreams, the study's name (of studies of one name, the output) is put
 /// before it.
 StudyResults merge_results(std::vector<StudyResults> parts);
+
+/// Every leaf of an object by its path below `prefix`, "optimizer.learning_rate" -> 0.001, added to `leaves`.
+void flatten(const std::string& prefix, const Json& value, std::map<std::string, Json>& leaves);
+
+/// What a finished trial came to: dev.* and test.* metrics, best_step, parameters, seconds; empty if it is not done.
+std::map<std::string, Json> numbers_of(const TrialResult& trial);
 
 /// The value of a metric; JSON has no NaN, it is written as null.
 double number_or_nan(const Json& value);
