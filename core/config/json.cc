@@ -7,6 +7,8 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 
+template class nlohmann::basic_json<>;
+
 namespace strata {
 namespace {
 
