@@ -139,6 +139,15 @@ void Corpus::check_hashes() const {
   }
 }
 
+std::string Corpus::content_hash() const {
+  std::string hash;
+  for (const Utterance& u : utterances_) {
+    const Json said = {{"id", u.id}, {"offset", u.offset}, {"duration", u.duration ? Json(*u.duration) : Json()}, {"fields", u.fields}};
+    hash = sha256(hash + said.dump());
+  }
+  return hash;
+}
+
 bool Corpus::has_split(const std::string& task, const std::string& name) const {
   return std::any_of(splits_.begin(), splits_.end(), [&](const Split& s) { return s.task == task && s.name == name; });
 }

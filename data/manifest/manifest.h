@@ -60,8 +60,10 @@ class Corpus {
   std::optional<std::size_t> find(const std::string& id) const;
   /// manifest.json; an empty object where there is none.
   const Json& record() const { return record_; }
-  /// SHA-256 by file name, of utterances.jsonl and of each split: part of a trial's id.
+  /// SHA-256 by file name, of utterances.jsonl and of each split; those of the splits are part of a trial's id.
   const std::map<std::string, std::string>& hashes() const { return hashes_; }
+  /// SHA-256 of all that the manifest says but where the audio lies: part of a trial's id.
+  std::string content_hash() const;
 
  private:
   std::filesystem::path directory_;

@@ -65,6 +65,6 @@ InterfaceInput interface_input(const LoaderSource& source);
 AlignmentRule alignment_rule(const Json& config);
 
 /// Raised when numbers of a trial with the same configuration change; part of every trial id.
-inline constexpr int kTrainingSemantics = 1;
+inline constexpr int kTrainingSemantics = 2;  // 2: CTC in float64
 
 }  // namespace strata

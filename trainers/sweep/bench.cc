@@ -25,7 +25,7 @@ void collect_names(const Json& value, std::set<std::string>& names) {
 }
 
 Json split_hashes(const Corpus& corpus, const std::string& prefix) {
-  Json hashes = {{"utterances", corpus.hashes().at("utterances.jsonl")}};
+  Json hashes = {{"utterances", corpus.content_hash()}};
   for (const char* split : {"train", "dev", "test"}) hashes[split] = corpus.hashes().at(fmt::format("{}.{}.txt", prefix, split));
   return hashes;
 }

@@ -73,6 +73,17 @@ TEST(Corpus, ReadsUtterancesSplitsAndUnknownFields) {
   EXPECT_FALSE(corpus.find("c").has_value());
 }
 
+TEST(Corpus, ItsContentIsNotWhereTheAudioLies) {
+  const auto hash = [](const std::string& lines) {
+    CorpusDirectory directory("content", lines);
+    return Corpus::read(directory.path(), /*check_audio=*/false).content_hash();
+  };
+  const std::string here = hash("{\"id\": \"a\", \"audio\": \"a.wav\", \"speaker\": \"ann\"}\n");
+  EXPECT_EQ(hash("{\"speaker\": \"ann\", \"id\": \"a\", \"audio\": \"/elsewhere/a.wav\"}\n"), here);
+  EXPECT_NE(hash("{\"id\": \"a\", \"audio\": \"a.wav\", \"speaker\": \"bob\"}\n"), here);
+  EXPECT_NE(hash("{\"id\": \"a\", \"audio\": \"a.wav\", \"speaker\": \"ann\", \"offset\": 0.5}\n"), here);
+}
+
 TEST(Corpus, NamesLineOfBadUtterances) {
   const auto error = [](const std::string& lines) { return CorpusDirectory("bad", lines).error(); };
   const std::string a = "{\"id\": \"a\", \"audio\": \"a.wav\"}\n";
