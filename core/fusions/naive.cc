@@ -55,7 +55,7 @@ class Naive : public Fusion {
     const std::vector<at::Tensor> shares = shares_of(parameters);
     at::Tensor sum;
     for (std::size_t i = 0; i < features.size(); ++i) {
-      const at::Tensor layers = layers_as_read(features[i], {input_.layers[i], input_.widths[i]}, normalize_);
+      const at::Tensor layers = layers_as_read(features[i], {input_.layers[i], input_.widths[i]}, normalize_, /*as_stored=*/true);
       const at::Tensor mapped = projection_.apply(parameters, i, weighted_layers(layers, shares[i]), shares[i].sum());
       sum = i == 0 ? mapped : sum + mapped;
     }

@@ -8,16 +8,19 @@
 
 namespace strata {
 
-at::Tensor layers_as_read(const at::Tensor& features, const InterfaceInput& input, bool normalize) {
+at::Tensor layers_as_read(const at::Tensor& features, const InterfaceInput& input, bool normalize, bool as_stored) {
   if (features.dim() != 4 || features.size(2) != input.layers || features.size(3) != input.width) {
     throw ShapeError(
         fmt::format("interface: expected [B, T, {}, {}], found {}", input.layers, input.width, features.sizes().vec()));
   }
-  return normalize ? at::layer_norm(features, {input.width}, {}, {}, 1e-5) : features;
+  const bool narrow = features.scalar_type() == at::kHalf || features.scalar_type() == at::kBFloat16;
+  if (!normalize && (as_stored || !narrow)) return features;
+  const at::Tensor x = narrow ? features.to(at::kFloat) : features;
+  return normalize ? at::layer_norm(x, {input.width}, {}, {}, 1e-5) : x;
 }
 
 at::Tensor Interface::forward(const Parameters& parameters, const at::Tensor& features) const {
-  return apply(parameters, layers_as_read(features, input_, normalize_));
+  return apply(parameters, layers_as_read(features, input_, normalize_, reads_stored_types()));
 }
 
 }  // namespace strata

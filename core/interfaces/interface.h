@@ -19,10 +19,12 @@ struct InterfaceInput {
 };
 
 /// The features that `input` describes, normalised if asked for: x <- (x - mean_D) / sqrt(var_D + 1e-5) per frame and
-/// layer (biased variance, no affine).
+/// layer (biased variance, no affine). 16-bit features come back as float32, unless they are only to be passed on
+/// (`as_stored`) and are not normalised.
 ///   features  [B, T, L, D]
 /// Throws ShapeError (both shapes) if L or D differ.
-at::Tensor layers_as_read(const at::Tensor& features, const InterfaceInput& input, bool normalize);
+at::Tensor layers_as_read(const at::Tensor& features, const InterfaceInput& input, bool normalize,
+                          bool as_stored = false);
 
 /// One pass over the training frames that settles what an interface does not learn by gradients. Ranks each add their
 /// frames, then sum their `sums()` elementwise; then any of them has the result of all frames. Not thread-safe.
@@ -68,7 +70,7 @@ class Interface {
   virtual Parameters mixing_weights(const Parameters&) const { return {}; }
 
   ///   parameters  as `parameters()` and `fitted()` declare them
-  ///   features    [B, T, L, D] floating point; frames past lengths[b] may hold any finite value
+  ///   features    [B, T, L, D] floating point, 16-bit types too; frames past lengths[b] may hold any finite value
   ///   returns     [B, T, H]; frames past an utterance's length hold what the formula gives there
   /// With `normalize`, the layer norm of `layers_as_read` comes first. Throws ShapeError (both shapes) if L or D differ
   /// from the input the interface was built for.
@@ -78,6 +80,9 @@ class Interface {
   bool normalizes() const { return normalize_; }
 
  protected:
+  /// True if `apply` takes features of 16-bit types as they are, so that no float32 copy of all layers is made.
+  virtual bool reads_stored_types() const { return false; }
+
   /// The output for features of the right shape, normalised if asked for.
   virtual at::Tensor apply(const Parameters& parameters, const at::Tensor& features) const = 0;
 

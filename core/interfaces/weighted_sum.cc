@@ -23,6 +23,7 @@ class WeightedSum : public Interface {
   }
 
  protected:
+  bool reads_stored_types() const override { return true; }
   at::Tensor apply(const Parameters& parameters, const at::Tensor& features) const override {
     return weighted_layers(features, at::softmax(parameters["layer_weights"], 0));
   }

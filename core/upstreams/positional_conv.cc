@@ -1,6 +1,9 @@
 #include "core/upstreams/positional_conv.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
 
 #include "core/upstreams/modules.h"
 
@@ -8,6 +11,7 @@ namespace strata {
 namespace {
 
 constexpr double kNormEps = 1e-5;  // of batch norm and of data2vec's layer norms, whatever layer_norm_eps says
+constexpr std::int64_t kBlockPairs = 256;  // of frames: what they see takes 6 MB in a base model
 
 at::Tensor take_weight(const WeightReader& conv, const std::vector<std::int64_t>& shape) {
   const std::string g = "parametrizations.weight.original0", v = "parametrizations.weight.original1";
@@ -29,9 +33,9 @@ PositionalConv::PositionalConv(const EncoderConfig& config, const WeightReader& 
   if (config.conv_pos_kernel_size > 0) {
     for (std::int64_t i = 0; i < config.num_conv_pos_embeddings; ++i) {
       const WeightReader conv = weights.scope("layers." + std::to_string(i)).scope("conv");
-      blocks_.push_back(
-          {conv.take("weight", {d, d / groups_, config.conv_pos_kernel_size}), conv.take("bias", {d}), true});
+      blocks_.push_back({conv.take("weight", {d, d / groups_, config.conv_pos_kernel_size}), conv.take("bias", {d}), true, {}});
     }
+    pair_weights();
     return;
   }
   const std::vector<std::int64_t> shape = {d, d / groups_, config.num_conv_pos_embeddings};
@@ -44,22 +48,60 @@ PositionalConv::PositionalConv(const EncoderConfig& config, const WeightReader& 
     bn_var_ = norm.take("running_var", {d});
   }
   blocks_.push_back({config.conv_pos_batch_norm ? conv.take("weight", shape) : take_weight(conv, shape),
-                     conv.take("bias", {d}), false});
+                     conv.take("bias", {d}), false, {}});
+  pair_weights();
+}
+
+void PositionalConv::pair_weights() {
+  const c10::NoGradGuard constants;
+  for (Block& block : blocks_) block.pairs = pairs_of(block.weight);
+}
+
+at::Tensor PositionalConv::pairs_of(const at::Tensor& weight) const {
+  const std::int64_t kernel = weight.size(2), width = weight.size(1);
+  const at::Tensor taps = weight.view({groups_, width, width, kernel}).permute({0, 3, 2, 1});  // [groups, K, in, out]
+  const at::Tensor pairs = at::zeros({groups_, kernel + 1, width, 2, width}, weight.options());
+  for (const std::int64_t frame : {0, 1}) pairs.narrow(1, frame, kernel).select(3, frame).copy_(taps);
+  return pairs.view({groups_, (kernel + 1) * width, 2 * width});
+}
+
+at::Tensor PositionalConv::convolve(const Block& block, const at::Tensor& x) const {
+  if (!c10::GradMode::is_enabled()) return convolve_by_products(block, x);
+  const at::Tensor y = at::conv1d(x.t().unsqueeze(0), block.weight, block.bias, 1, block.weight.size(2) / 2, 1, groups_);
+  return y.narrow(2, 0, x.size(0)).squeeze(0).t();
+}
+
+at::Tensor PositionalConv::convolve_by_products(const Block& block, const at::Tensor& x) const {
+  const std::int64_t frames = x.size(0), width = x.size(1) / groups_, kernel = block.weight.size(2);
+  const std::int64_t pairs = (frames + 1) / 2, before = kernel / 2, rows = 2 * pairs + kernel - 1;
+  const at::Tensor padded = at::constant_pad_nd(x, {0, 0, before, rows - before - frames});
+  const at::Tensor grouped = padded.view({rows, groups_, width}).transpose(0, 1).contiguous();  // [groups, rows, width]
+  const at::Tensor out = at::empty({pairs, 2, groups_, width}, x.options());
+  for (std::int64_t first = 0; first < pairs; first += kBlockPairs) {
+    const std::int64_t count = std::min(kBlockPairs, pairs - first);
+    for (std::int64_t g = 0; g < groups_; ++g) {
+      // Row m is what frames 2 m and 2 m + 1 see: the K + 1 rows from 2 m on, which lie behind each other.
+      const at::Tensor seen = grouped[g].narrow(0, 2 * first, 2 * count + kernel - 1)
+                                  .as_strided({count, (kernel + 1) * width}, {2 * width, 1})
+                                  .contiguous();
+      out.narrow(0, first, count).select(2, g).copy_(seen.mm(block.pairs[g]).view({count, 2, width}));
+    }
+  }
+  return out.view({2 * pairs, x.size(1)}).narrow(0, 0, frames).add_(block.bias);
 }
 
 at::Tensor PositionalConv::operator()(const at::Tensor& x) const {
-  const std::int64_t frames = x.size(0), width = x.size(1);
-  at::Tensor y = x.t().unsqueeze(0);  // [1, D, T]
+  at::Tensor y = x;
   if (bn_weight_.defined()) {
     y = at::batch_norm(y, bn_weight_, bn_bias_, bn_mean_, bn_var_, /*training=*/false, 0.0, kNormEps,
                        /*cudnn_enabled=*/false);
   }
   for (const Block& block : blocks_) {
-    y = at::conv1d(y, block.weight, block.bias, 1, block.weight.size(2) / 2, 1, groups_).narrow(2, 0, frames);
-    if (block.norm) y = at::layer_norm(y.transpose(1, 2), {width}, {}, {}, kNormEps).transpose(1, 2);
+    y = convolve(block, y);
+    if (block.norm) y = at::layer_norm(y, {x.size(1)}, {}, {}, kNormEps);
     y = gelu(std::move(y));
   }
-  return y.squeeze(0).t().contiguous();
+  return y.contiguous();
 }
 
 }  // namespace strata

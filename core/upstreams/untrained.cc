@@ -49,6 +49,13 @@ class RandomWeights {
 
 EncoderConfig config_of(const UntrainedOptions& options) {
   EncoderConfig config;
+  std::int64_t hop_ms = 20;
+  for (; hop_ms < options.hop_ms; hop_ms *= 2) {
+    config.conv_dim.push_back(0);
+    config.conv_kernel.push_back(2);
+    config.conv_stride.push_back(2);
+  }
+  if (hop_ms != options.hop_ms) throw ConfigError(fmt::format("hop_ms is {}, but must be 20, 40, 80, 160 or 320", options.hop_ms));
   config.conv_dim.assign(config.conv_dim.size(), options.conv_dim);
   config.hidden_size = options.hidden_size;
   config.num_hidden_layers = options.layers;

@@ -16,6 +16,7 @@ struct UntrainedOptions {
   std::int64_t layers = 12;
   std::int64_t heads = 12;
   std::int64_t intermediate_size = 3072;
+  std::int64_t hop_ms = 20;
   void fields(Fields& f) {
     f.number("seed", seed, "of the weights", at_least(0));
     f.number("conv_dim", conv_dim, "channels of the seven convolutions of the stem", at_least(1));
@@ -23,6 +24,7 @@ struct UntrainedOptions {
     f.number("layers", layers, "transformer layers", at_least(1));
     f.number("heads", heads, "attention heads of each", at_least(1));
     f.number("intermediate_size", intermediate_size, "width between the two linears of each", at_least(1));
+    f.number("hop_ms", hop_ms, "milliseconds from frame to frame: 20 or twice that, each doubling one more convolution", between(20, 320));
   }
 };
 

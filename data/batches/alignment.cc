@@ -60,6 +60,10 @@ std::int64_t Alignment::frames(std::int64_t stored, const Tap& tap) const {
   return (stored + ratio - 1) / ratio;
 }
 
+bool Alignment::copies(const Tap& tap) const {
+  return tap.hop_samples == hop_samples_ || (tap.hop_samples > hop_samples_ && !interpolate_);
+}
+
 at::Tensor Alignment::apply(const at::Tensor& x, const Tap& tap) const {
   if (tap.hop_samples == hop_samples_ || x.size(0) == 0) return x;
   if (tap.hop_samples < hop_samples_) return averaged(computable(x), hop_samples_ / tap.hop_samples);

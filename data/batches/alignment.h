@@ -36,7 +36,10 @@ class Alignment {
   /// Frames of a tap after alignment, if it has `stored` of its own.
   std::int64_t frames(std::int64_t stored, const Tap& tap) const;
 
-  ///   x        [T, ..] floating point, frames of `tap`; 16-bit types come back as float32 where values are computed
+  /// True if `apply` copies the frames of a tap as they are; where it computes, 16-bit types come back as float32.
+  bool copies(const Tap& tap) const;
+
+  ///   x        [T, ..] floating point, frames of `tap`
   ///   returns  [frames(T, tap), ..]; differentiable
   at::Tensor apply(const at::Tensor& x, const Tap& tap) const;
 

@@ -14,7 +14,7 @@ namespace strata {
 
 /// Features of some utterances, ready for a model.
 struct FeatureBatch {
-  std::vector<at::Tensor> features;  // per upstream: [B, T, L, D] float32, zero past lengths[b]
+  std::vector<at::Tensor> features;  // per upstream: [B, T, L, D] as stored or float32, zero past lengths[b]
   at::Tensor lengths;                // [B] int64, 1 <= lengths[b] <= T
 };
 
@@ -40,6 +40,7 @@ class FeatureLoader : public BatchSource {
   /// Throws ConfigError if widths within an upstream differ or rates do not fit.
   explicit FeatureLoader(std::vector<LoaderSource> sources, const AlignmentRule& rule = {});
 
+  /// Features come in the type they are stored in; in float32 where the alignment computes.
   FeatureBatch load(const std::vector<std::string>& ids) const override;
 
   /// Frames of an utterance after alignment.

@@ -1,6 +1,7 @@
 #include "core/upstreams/positional_conv.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 
 namespace strata {
@@ -25,6 +26,23 @@ TEST(PositionalConv, TheIdentityTapOfAnEvenKernelIsItsMiddleOne) {
   const PositionalConv conv(config, WeightReader({{"conv.weight", weight}, {"conv.bias", bias}}, "here", at::kDouble));
   const at::Tensor x = at::arange(20, at::kDouble).view({5, 4}) / 10;
   EXPECT_LT((conv(x) - at::gelu(x + bias)).abs().max().item<double>(), 1e-14);
+}
+
+TEST(PositionalConv, ProductsEqualLibTorchsConvolution) {
+  EncoderConfig config;
+  config.hidden_size = 24;
+  config.num_conv_pos_embedding_groups = 4;
+  for (const std::int64_t kernel : {1, 2, 19, 128}) {
+    config.num_conv_pos_embeddings = kernel;
+    const at::Tensor weight = at::randn({24, 6, kernel}, at::kDouble), bias = at::randn({24}, at::kDouble);
+    const PositionalConv conv(config, WeightReader({{"conv.weight", weight}, {"conv.bias", bias}}, "here", at::kDouble));
+    for (const std::int64_t frames : {1, 2, 7, 64, 513, 1025}) {
+      const at::Tensor x = at::randn({frames, 24}, at::kDouble), kept = x.clone(), want = conv(x);
+      const c10::NoGradGuard no_grad;
+      EXPECT_LT((conv(x) - want).abs().max().item<double>(), 1e-12) << "kernel " << kernel << ", " << frames << " frames";
+      EXPECT_TRUE(x.equal(kept));
+    }
+  }
 }
 
 }  // namespace

@@ -31,6 +31,18 @@ std::unique_ptr<Upstream> open(const fs::path& folder) {
   return open_upstream(folder.string(), {}, FieldReader(Json::object(), "study.json"));
 }
 
+TEST(Untrained, HasTheFrameRateAskedFor) {
+  const fs::path folder = fresh("untrained_slow");
+  UntrainedOptions options = small();
+  options.hop_ms = 40;
+  write_untrained_hubert(folder, options);
+  const auto upstream = open(folder);
+  EXPECT_EQ(upstream->spec().taps[0].hop_samples, 640);
+  EXPECT_EQ(upstream->frames(0, 16000), 24);
+  options.hop_ms = 50;
+  EXPECT_THAT([&] { write_untrained_hubert(fresh("untrained_odd"), options); }, testing::ThrowsMessage<ConfigError>(testing::HasSubstr("hop_ms is 50")));
+}
+
 TEST(Untrained, LoadsAsAHubertOfTheSizesAskedFor) {
   const fs::path folder = fresh("untrained");
   write_untrained_hubert(folder, small());

@@ -53,6 +53,18 @@ TEST_F(FeatureLoaderTest, PadsWithZeros) {
   EXPECT_EQ(x[0].narrow(0, 2, 3).abs().sum().item<float>(), 0);
 }
 
+TEST(FeatureLoader, KeepsTheStoredTypeWhereItOnlyCopies) {
+  const auto half = hdf5::StoredType::kFloat16;
+  const FeatureStore store = write_store(fresh_folder() / "half", kTaps, "c", {utterance("a", kTaps, {5, 5, 2, 5}, half)}, half);
+  const CorpusFeatures features(store, "c");
+  const LoaderSource source{&features, kTaps, {0, 2}};
+  const at::Tensor repeated = FeatureLoader({source}).load({"a"}).features[0];
+  EXPECT_EQ(repeated.scalar_type(), at::kHalf);
+  const at::Tensor interpolated = FeatureLoader({source}, {0, /*interpolate=*/true}).load({"a"}).features[0];
+  EXPECT_EQ(interpolated.scalar_type(), at::kFloat);
+  expect_close(interpolated.select(2, 0), repeated.select(2, 0).to(at::kFloat));
+}
+
 TEST_F(FeatureLoaderTest, RepeatsSlowTapsAndCutsToTheShortest) {
   const FeatureLoader loader({source({2, 0})});
   EXPECT_EQ(loader.frames("a"), 4);  // 2 slow frames are 4; h0 has 5

@@ -27,15 +27,15 @@ ShardUtterance utterance(const std::string& id, const std::vector<Tap>& taps, co
 }
 
 FeatureStore write_store(const std::filesystem::path& folder, const std::vector<Tap>& taps, const std::string& corpus,
-                         const std::vector<ShardUtterance>& utterances) {
+                         const std::vector<ShardUtterance>& utterances, hdf5::StoredType type) {
   const FeatureStore store = FeatureStore::open_or_create(
-      folder, {folder.filename(), "f" + folder.filename().string(), hdf5::StoredType::kFloat32, {taps, 400}});
+      folder, {folder.filename(), "f" + folder.filename().string(), type, {taps, 400}});
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder(corpus));
   std::vector<PlannedUtterance> planned;
   for (const ShardUtterance& u : utterances) planned.push_back({u.id, u.samples});
   plan.extend(planned, 1.0, Json::array(), std::int64_t{1} << 30);
   plan.save();
-  write_shard(plan.folder() / "shard-00000.h5", taps, hdf5::StoredType::kFloat32, utterances, {});
+  write_shard(plan.folder() / "shard-00000.h5", taps, type, utterances, {});
   return store;
 }
 

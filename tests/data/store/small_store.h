@@ -23,6 +23,7 @@ ShardUtterance utterance(const std::string& id, const std::vector<Tap>& taps, co
 
 /// Plans `utterances` as one shard of a corpus, in a store of one upstream made for it, and writes it.
 FeatureStore write_store(const std::filesystem::path& folder, const std::vector<Tap>& taps, const std::string& corpus,
-                         const std::vector<ShardUtterance>& utterances);
+                         const std::vector<ShardUtterance>& utterances,
+                         hdf5::StoredType type = hdf5::StoredType::kFloat32);
 
 }  // namespace strata
