@@ -6,6 +6,7 @@ INTERFACES = [
     "grouped_weighted_sum",
     "hconv",
     "last_layer",
+    "mean_layers",
     "pca",
     "single_layer",
     "weighted_sum",
