@@ -1,15 +1,13 @@
 #include "core/interfaces/grouped_weighted_sum.h"
 
-#include <ATen/ops/bmm.h>
-#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/stack.h>
-#include <ATen/ops/sum.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
 #include "core/interfaces/interface.h"
+#include "core/interfaces/layer_sum.h"
 
 namespace strata {
 namespace {
@@ -61,32 +59,33 @@ class GroupedWeightedSum : public Interface {
   /// Each group's weights sum to 1.
   Parameters mixing_weights(const Parameters& parameters) const override {
     Parameters weights;
-    weights.add("layer_weights", group_weights(parameters["layer_weights"]).sum(0));
+    weights.add("layer_weights", at::cat(group_weights(parameters["layer_weights"])));
     return weights;
   }
 
  protected:
+  bool reads_stored_types() const override { return true; }
   at::Tensor apply(const Parameters& parameters, const at::Tensor& features) const override {
-    const std::int64_t batch = features.size(0), frames = features.size(1), layers = input().layers,
-                       width = input().width;
-    const at::Tensor weights = group_weights(parameters["layer_weights"]);
-    const at::Tensor sums =
-        at::bmm(weights.expand({batch * frames, groups_, layers}), features.reshape({batch * frames, layers, width}))
-            .view({batch, frames, groups_ * width});
-    return project_ ? at::linear(sums, parameters["projection.weight"], parameters["projection.bias"]) : sums;
+    std::vector<at::Tensor> sums;
+    std::int64_t first = 0;
+    for (const at::Tensor& weights : group_weights(parameters["layer_weights"])) {
+      sums.push_back(weighted_layers(features.narrow(2, first, weights.size(0)), weights));
+      first += weights.size(0);
+    }
+    const at::Tensor y = at::cat(sums, -1);
+    return project_ ? at::linear(y, parameters["projection.weight"], parameters["projection.bias"]) : y;
   }
 
  private:
-  /// [G, L]: each group's softmax in its row, 0 elsewhere, so that all groups are one product per frame.
-  at::Tensor group_weights(const at::Tensor& layer_weights) const {
-    std::vector<at::Tensor> rows;
+  /// Each group's softmax.
+  std::vector<at::Tensor> group_weights(const at::Tensor& layer_weights) const {
+    std::vector<at::Tensor> groups;
     std::int64_t first = 0;
     for (const std::int64_t count : layer_group_sizes(input().layers, groups_)) {
-      const at::Tensor own = at::softmax(layer_weights.narrow(0, first, count), 0);
-      rows.push_back(at::constant_pad_nd(own, {first, input().layers - first - count}));
+      groups.push_back(at::softmax(layer_weights.narrow(0, first, count), 0));
       first += count;
     }
-    return at::stack(rows);
+    return groups;
   }
 
   std::int64_t groups_;

@@ -8,7 +8,7 @@
 namespace strata {
 namespace {
 
-constexpr int kFeaturesVersion = 2;  // 2: the stem as matrix products, the layers in windows
+constexpr int kFeaturesVersion = 3;  // 2: stem as matrix products, layers in windows; 3: positions too
 
 }  // namespace
 
