@@ -11,7 +11,7 @@
 namespace strata {
 namespace {
 
-constexpr int kFeaturesVersion = 3;       // 2: stem as matrix products, layers in windows; 3: positions too
+constexpr int kFeaturesVersion = 2;       // 2: stem and positions as matrix products, layers in windows
 constexpr std::size_t kMostChanges = 16;  // of the frame rate
 constexpr double kFairseqEps = 1e-5;      // of every norm, and of the wave's
 

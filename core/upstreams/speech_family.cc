@@ -8,7 +8,7 @@
 namespace strata {
 namespace {
 
-constexpr int kFeaturesVersion = 3;  // 2: stem as matrix products, layers in windows; 3: positions too
+constexpr int kFeaturesVersion = 2;  // 2: stem and positions as matrix products, layers in windows
 
 }  // namespace
 
