@@ -13,10 +13,13 @@ at::Tensor layers_as_read(const at::Tensor& features, const InterfaceInput& inpu
     throw ShapeError(
         fmt::format("interface: expected [B, T, {}, {}], found {}", input.layers, input.width, features.sizes().vec()));
   }
+  if (normalize) return at::layer_norm(computable(features), {input.width}, {}, {}, 1e-5);
+  return as_stored ? features : computable(features);
+}
+
+at::Tensor computable(const at::Tensor& features) {
   const bool narrow = features.scalar_type() == at::kHalf || features.scalar_type() == at::kBFloat16;
-  if (!normalize && (as_stored || !narrow)) return features;
-  const at::Tensor x = narrow ? features.to(at::kFloat) : features;
-  return normalize ? at::layer_norm(x, {input.width}, {}, {}, 1e-5) : x;
+  return narrow ? features.to(at::kFloat) : features;
 }
 
 at::Tensor Interface::forward(const Parameters& parameters, const at::Tensor& features) const {

@@ -26,6 +26,9 @@ struct InterfaceInput {
 at::Tensor layers_as_read(const at::Tensor& features, const InterfaceInput& input, bool normalize,
                           bool as_stored = false);
 
+/// 16-bit features as float32, others as they are.
+at::Tensor computable(const at::Tensor& features);
+
 /// One pass over the training frames that settles what an interface does not learn by gradients. Ranks each add their
 /// frames, then sum their `sums()` elementwise; then any of them has the result of all frames. Not thread-safe.
 class InterfaceFit {

@@ -12,7 +12,10 @@ class LastLayer : public Interface {
   bool affine_per_frame() const override { return true; }
 
  protected:
-  at::Tensor apply(const Parameters&, const at::Tensor& features) const override { return features.select(2, -1); }
+  bool reads_stored_types() const override { return true; }
+  at::Tensor apply(const Parameters&, const at::Tensor& features) const override {
+    return computable(features.select(2, -1));
+  }
 };
 
 STRATA_REGISTER_INTERFACE("last_layer", InterfaceOptions, LastLayer, "y[t] = x[t, L - 1]");

@@ -34,7 +34,10 @@ class SingleLayer : public Interface {
   bool affine_per_frame() const override { return true; }
 
  protected:
-  at::Tensor apply(const Parameters&, const at::Tensor& features) const override { return features.select(2, layer_); }
+  bool reads_stored_types() const override { return true; }
+  at::Tensor apply(const Parameters&, const at::Tensor& features) const override {
+    return computable(features.select(2, layer_));
+  }
 
  private:
   std::int64_t layer_;

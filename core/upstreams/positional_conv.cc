@@ -10,7 +10,7 @@
 namespace strata {
 namespace {
 
-constexpr double kNormEps = 1e-5;  // of batch norm and of data2vec's layer norms, whatever layer_norm_eps says
+constexpr double kNormEps = 1e-5;          // of batch norm and of data2vec's layer norms, whatever layer_norm_eps says
 constexpr std::int64_t kBlockPairs = 256;  // of frames: what they see takes 6 MB in a base model
 
 at::Tensor take_weight(const WeightReader& conv, const std::vector<std::int64_t>& shape) {
@@ -33,9 +33,9 @@ PositionalConv::PositionalConv(const EncoderConfig& config, const WeightReader& 
   if (config.conv_pos_kernel_size > 0) {
     for (std::int64_t i = 0; i < config.num_conv_pos_embeddings; ++i) {
       const WeightReader conv = weights.scope("layers." + std::to_string(i)).scope("conv");
-      blocks_.push_back({conv.take("weight", {d, d / groups_, config.conv_pos_kernel_size}), conv.take("bias", {d}), true, {}});
+      const at::Tensor weight = conv.take("weight", {d, d / groups_, config.conv_pos_kernel_size});
+      add_block(weight, conv.take("bias", {d}), true);
     }
-    pair_weights();
     return;
   }
   const std::vector<std::int64_t> shape = {d, d / groups_, config.num_conv_pos_embeddings};
@@ -47,14 +47,12 @@ PositionalConv::PositionalConv(const EncoderConfig& config, const WeightReader& 
     bn_mean_ = norm.take("running_mean", {d});
     bn_var_ = norm.take("running_var", {d});
   }
-  blocks_.push_back({config.conv_pos_batch_norm ? conv.take("weight", shape) : take_weight(conv, shape),
-                     conv.take("bias", {d}), false, {}});
-  pair_weights();
+  const at::Tensor weight = config.conv_pos_batch_norm ? conv.take("weight", shape) : take_weight(conv, shape);
+  add_block(weight, conv.take("bias", {d}), false);
 }
 
-void PositionalConv::pair_weights() {
-  const c10::NoGradGuard constants;
-  for (Block& block : blocks_) block.pairs = pairs_of(block.weight);
+void PositionalConv::add_block(const at::Tensor& weight, const at::Tensor& bias, bool norm) {
+  blocks_.push_back({weight, bias, norm, c10::GradMode::is_enabled() ? at::Tensor() : pairs_of(weight)});
 }
 
 at::Tensor PositionalConv::pairs_of(const at::Tensor& weight) const {
@@ -66,8 +64,9 @@ at::Tensor PositionalConv::pairs_of(const at::Tensor& weight) const {
 }
 
 at::Tensor PositionalConv::convolve(const Block& block, const at::Tensor& x) const {
-  if (!c10::GradMode::is_enabled()) return convolve_by_products(block, x);
-  const at::Tensor y = at::conv1d(x.t().unsqueeze(0), block.weight, block.bias, 1, block.weight.size(2) / 2, 1, groups_);
+  if (!c10::GradMode::is_enabled() && block.pairs.defined()) return convolve_by_products(block, x);
+  const std::int64_t padding = block.weight.size(2) / 2;
+  const at::Tensor y = at::conv1d(x.t().unsqueeze(0), block.weight, block.bias, 1, padding, 1, groups_);
   return y.narrow(2, 0, x.size(0)).squeeze(0).t();
 }
 
@@ -81,7 +80,8 @@ at::Tensor PositionalConv::convolve_by_products(const Block& block, const at::Te
     const std::int64_t count = std::min(kBlockPairs, pairs - first);
     for (std::int64_t g = 0; g < groups_; ++g) {
       // Row m is what frames 2 m and 2 m + 1 see: the K + 1 rows from 2 m on, which lie behind each other.
-      const at::Tensor seen = grouped[g].narrow(0, 2 * first, 2 * count + kernel - 1)
+      const at::Tensor seen = grouped[g]
+                                  .narrow(0, 2 * first, 2 * count + kernel - 1)
                                   .as_strided({count, (kernel + 1) * width}, {2 * width, 1})
                                   .contiguous();
       out.narrow(0, first, count).select(2, g).copy_(seen.mm(block.pairs[g]).view({count, 2, width}));

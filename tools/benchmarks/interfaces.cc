@@ -37,11 +37,12 @@ struct Case {
   std::string name() const {
     return fmt::format("{}{}/{}/{}", plain ? "plain_" : "", interface, size.name, at::toString(type));
   }
-  /// Features read and output written, forward; features and its gradient read, backward.
-  double bytes(std::int64_t output_width) const {
-    const double frames = static_cast<double>(batch * kFrames);
-    const double features = static_cast<double>(size.layers * size.width) * static_cast<double>(at::elementSize(type));
-    return 2 * frames * (features + 4.0 * static_cast<double>(output_width));
+  /// Features read and output written, forward; features and its gradient read, backward, if anything is trained.
+  double bytes(const Interface& made) const {
+    const double frames = static_cast<double>(batch * kFrames), passes = made.parameters().empty() ? 1 : 2;
+    const std::int64_t layers = interface == "single_layer" || interface == "last_layer" ? 1 : size.layers;
+    const double features = static_cast<double>(layers * size.width) * static_cast<double>(at::elementSize(type));
+    return passes * frames * (features + 4.0 * static_cast<double>(made.output_width()));
   }
 };
 
@@ -72,7 +73,8 @@ at::Tensor plain_hconv(const Parameters& parameters, const at::Tensor& x, const 
   std::vector<at::Tensor> layers;
   for (std::int64_t l = 0; l < size.layers; ++l) layers.push_back(x.select(2, l).reshape({-1, size.width}));
   int convolution = 0;
-  for (const LayerConvolution& conv : layer_convolutions(size.layers, size.width, options.kernel_size, options.stride)) {
+  for (const LayerConvolution& conv :
+       layer_convolutions(size.layers, size.width, options.kernel_size, options.stride)) {
     const at::Tensor taps = parameters[fmt::format("conv.{}.weight", convolution)].permute({2, 1, 0});
     const at::Tensor bias = parameters[fmt::format("conv.{}.bias", convolution++)];
     std::vector<at::Tensor> out;
@@ -80,7 +82,8 @@ at::Tensor plain_hconv(const Parameters& parameters, const at::Tensor& x, const 
       at::Tensor y = bias.expand({x.size(0) * x.size(1), conv.channels});
       for (std::int64_t tap = 0; tap < options.kernel_size; ++tap) {
         const std::int64_t layer = position * options.stride - options.kernel_size / 2 + tap;
-        if (layer >= 0 && layer < static_cast<std::int64_t>(layers.size())) y = at::addmm(y, layers[static_cast<std::size_t>(layer)], taps[tap]);
+        if (layer >= 0 && layer < static_cast<std::int64_t>(layers.size()))
+          y = at::addmm(y, layers[static_cast<std::size_t>(layer)], taps[tap]);
       }
       out.push_back(at::relu(y));
     }
@@ -100,13 +103,13 @@ void measure(benchmark::State& state, const Case& one) {
   const at::Tensor gradient = at::rand({one.batch, kFrames, interface->output_width()});
   const double before = copy_gb_s();  // of this case: other guests of a machine change it from minute to minute
   for (auto _ : state) {
-    const at::Tensor y = !one.plain                      ? interface->forward(parameters, x)
+    const at::Tensor y = !one.plain                 ? interface->forward(parameters, x)
                          : one.interface == "hconv" ? plain_hconv(parameters, x, one.size)
                                                     : plain_weighted_sum(flat, x);
     if (y.requires_grad()) y.backward(gradient);
     benchmark::DoNotOptimize(y.const_data_ptr());
   }
-  const double bytes = one.bytes(interface->output_width()), copy = std::max(before, copy_gb_s());
+  const double bytes = one.bytes(*interface), copy = std::max(before, copy_gb_s());
   state.counters["bound_ms"] = 1e-6 * bytes / copy;
   state.counters["gb"] = 1e-9 * bytes;
   state.counters["copy_gb_s"] = copy;
@@ -116,7 +119,9 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const Size& size : kSizes) {
     for (const at::ScalarType type : {at::kFloat, at::kHalf}) {
-      cases.push_back({"weighted_sum", size, type, 32});
+      for (const char* interface : {"single_layer", "last_layer", "mean_layers", "weighted_sum"}) {
+        cases.push_back({interface, size, type, 32});
+      }
       cases.push_back({"weighted_sum", size, type, 32, true});
     }
     for (const char* interface : {"grouped_weighted_sum", "concat", "hconv", "pca"}) {
@@ -136,7 +141,10 @@ class Reporter : public benchmark::ConsoleReporter {
     for (const Run& run : runs) {
       if (run.aggregate_name != "min") continue;
       const double ms = run.GetAdjustedRealTime(), bound = run.counters.at("bound_ms").value;
-      results[run.run_name.function_name] = {{"ms", ms}, {"bound_ms", bound}, {"times_bound", ms / bound}, {"copy_gb_s", run.counters.at("copy_gb_s").value}};
+      results[run.run_name.function_name] = {{"ms", ms},
+                                             {"bound_ms", bound},
+                                             {"times_bound", ms / bound},
+                                             {"copy_gb_s", run.counters.at("copy_gb_s").value}};
     }
   }
   Json results = Json::object();
@@ -148,8 +156,7 @@ int run(int argc, char** argv) {
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   fmt::print("{} threads; forward + backward, batch x 300 frames\n", at::get_num_threads());
   for (const Case& one : all_cases()) {
-    benchmark::RegisterBenchmark(one.name().c_str(),
-                                 [one](benchmark::State& state) { measure(state, one); })
+    benchmark::RegisterBenchmark(one.name().c_str(), [one](benchmark::State& state) { measure(state, one); })
         ->Unit(benchmark::kMillisecond)
         ->UseRealTime()
         ->MinTime(0.3)
@@ -159,10 +166,8 @@ int run(int argc, char** argv) {
   }
   Reporter reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter);
-  fmt::print(
-      "{}\n",
-      Json{{"name", "interfaces"}, {"threads", at::get_num_threads()}, {"cases", reporter.results}}
-          .dump());
+  fmt::print("{}\n",
+             Json{{"name", "interfaces"}, {"threads", at::get_num_threads()}, {"cases", reporter.results}}.dump());
   return 0;
 }
 

@@ -35,11 +35,14 @@ TEST(PositionalConv, ProductsEqualLibTorchsConvolution) {
   for (const std::int64_t kernel : {1, 2, 19, 128}) {
     config.num_conv_pos_embeddings = kernel;
     const at::Tensor weight = at::randn({24, 6, kernel}, at::kDouble), bias = at::randn({24}, at::kDouble);
-    const PositionalConv conv(config, WeightReader({{"conv.weight", weight}, {"conv.bias", bias}}, "here", at::kDouble));
+    const WeightReader weights({{"conv.weight", weight}, {"conv.bias", bias}}, "here", at::kDouble);
+    const PositionalConv plain(config, weights);  // bound while gradients are on
+    const c10::NoGradGuard no_grad;
+    const PositionalConv products(config, weights);
     for (const std::int64_t frames : {1, 2, 7, 64, 513, 1025}) {
-      const at::Tensor x = at::randn({frames, 24}, at::kDouble), kept = x.clone(), want = conv(x);
-      const c10::NoGradGuard no_grad;
-      EXPECT_LT((conv(x) - want).abs().max().item<double>(), 1e-12) << "kernel " << kernel << ", " << frames << " frames";
+      const at::Tensor x = at::randn({frames, 24}, at::kDouble), kept = x.clone(), want = plain(x);
+      EXPECT_LT((products(x) - want).abs().max().item<double>(), 1e-12)
+          << "kernel " << kernel << ", " << frames << " frames";
       EXPECT_TRUE(x.equal(kept));
     }
   }
