@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cmath>
 #include <exception>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -25,6 +26,7 @@
 #include "data/audio/effects/effect.h"
 #include "data/manifest/manifest.h"
 #include "distributed/work_server.h"
+#include "trainers/extract/changes.h"
 #include "trainers/extract/long_utterances.h"
 #include "trainers/state/owner.h"
 
@@ -82,6 +84,7 @@ void open_all(const Study& study, const ExtractOptions& options, Workshop& shop)
     shop.descriptions[name] = describe_store(name, entry, *shop.upstreams[name], study.file.string());
     shop.descriptions[name].provenance = options.provenance;
     shop.descriptions[name].provenance["model"] = entry.model;
+    shop.descriptions[name].provenance["compute"] = shop.upstreams[name]->compute();
   }
 }
 
@@ -126,9 +129,11 @@ void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, W
         const std::vector<PlannedUtterance> planned = planned_utterances(*job.corpus);
         job.plan.extend(planned, bytes_per_sample(description), treatment, options.shard_bytes);
         job.plan.save();
-        record_long_utterances(job.plan.folder(), *job.upstream, job.taps, planned, [&](const std::string& id) {
+        const auto read = [&](const std::string& id) {
           return treated_audio(job, job.corpus->utterances()[*job.corpus->find(id)]);
-        });
+        };
+        record_long_utterances(job.plan.folder(), *job.upstream, job.taps, planned, read);
+        record_compute(store.folder(), *job.upstream, job.taps, planned, read);
         for (const ShardPlan& shard : job.plan.missing()) {
           for (const std::string& id : shard.ids) {
             const auto index = job.corpus->find(id);
@@ -159,40 +164,53 @@ struct UnitResult {
   double audio_seconds = 0;
 };
 
-std::vector<at::Tensor> compute(const Job& job, const Utterance& utterance, std::int64_t* samples) {
-  std::vector<float> audio = treated_audio(job, utterance);
-  *samples = static_cast<std::int64_t>(audio.size());
-  const at::Tensor wave = at::from_blob(audio.data(), {*samples}, at::kFloat);
+/// A shard in memory.
+struct UnitFeatures {
+  std::vector<ShardUtterance> utterances;
+  std::vector<FailedUtterance> failed;
+  UnitResult result;
+};
+
+std::vector<at::Tensor> compute(const Job& job, std::vector<float>& audio) {
+  const at::Tensor wave = at::from_blob(audio.data(), {static_cast<std::int64_t>(audio.size())}, at::kFloat);
   std::vector<at::Tensor> features = job.upstream->forward(wave, job.taps);
   for (at::Tensor& tap : features) tap = tap.to(scalar_type(job.type)).contiguous();
   return features;
 }
 
-UnitResult compute_unit(const Job& job, const ShardPlan& shard) {
-  UnitResult result;
-  std::vector<ShardUtterance> utterances;
-  std::vector<FailedUtterance> failed;
-  for (const std::string& id : shard.ids) {
-    const auto index = job.corpus->find(id);
-    if (!index) {
-      failed.push_back({id, "it is no longer in the manifest"});
+/// While an utterance is computed, the next one is decoded.
+UnitFeatures compute_unit(const Job& job, const ShardPlan& shard) {
+  UnitFeatures unit;
+  const auto find = [&](std::size_t i) -> const Utterance* {
+    const auto index = job.corpus->find(shard.ids[i]);
+    return index ? &job.corpus->utterances()[*index] : nullptr;
+  };
+  std::future<std::vector<float>> decoded;
+  const auto decode = [&](std::size_t i) {
+    const Utterance* utterance = i < shard.ids.size() ? find(i) : nullptr;
+    if (utterance) decoded = std::async(std::launch::async, [&job, utterance] { return treated_audio(job, *utterance); });
+  };
+  decode(0);
+  for (std::size_t i = 0; i < shard.ids.size(); ++i) {
+    const Utterance* utterance = find(i);
+    std::future<std::vector<float>> own = std::move(decoded);
+    decode(i + 1);
+    if (!utterance) {
+      unit.failed.push_back({shard.ids[i], "it is no longer in the manifest"});
       continue;
     }
-    const Utterance& utterance = job.corpus->utterances()[*index];
     try {
-      std::int64_t samples = 0;
-      std::vector<at::Tensor> features = compute(job, utterance, &samples);
-      utterances.push_back({id, samples, std::move(features)});
-      result.audio_seconds += static_cast<double>(samples) / kSampleRateHz;
+      std::vector<float> audio = own.get();
+      unit.utterances.push_back({shard.ids[i], static_cast<std::int64_t>(audio.size()), compute(job, audio)});
+      unit.result.audio_seconds += static_cast<double>(audio.size()) / kSampleRateHz;
     } catch (const DataError& e) {
-      log_warning("{}: utterance \"{}\" is left out: {}", utterance.place, id, e.what());
-      failed.push_back({id, e.what()});
+      log_warning("{}: utterance \"{}\" is left out: {}", utterance->place, shard.ids[i], e.what());
+      unit.failed.push_back({shard.ids[i], e.what()});
     }
   }
-  result.utterances = static_cast<std::int64_t>(utterances.size());
-  result.failed = static_cast<std::int64_t>(failed.size());
-  write_shard(job.plan.folder() / shard.name, job.stored, job.type, utterances, failed);
-  return result;
+  unit.result.utterances = static_cast<std::int64_t>(unit.utterances.size());
+  unit.result.failed = static_cast<std::int64_t>(unit.failed.size());
+  return unit;
 }
 
 /// Hands out units on rank 0 and collects what came of them.
@@ -227,19 +245,33 @@ class Foreman {
   Progress progress_;
 };
 
-/// One worker thread: asks, computes, reports, until there is no more.
+/// One worker thread: asks, computes, reports, until there is no more. While a shard is written, the next one is computed.
 void work(const Workshop& shop, WorkServer& server, std::atomic<bool>& failed) {
   at::set_num_threads(1);
   const at::NoGradGuard no_grad;
+  std::future<UnitResult> writing;
+  const auto written = [&] {  // what to report
+    if (!writing.valid()) return Json::object();
+    const UnitResult done = writing.get();
+    return Json{{"done", {{"utterances", done.utterances}, {"failed", done.failed}, {"audio_seconds", done.audio_seconds}}}};
+  };
   Json question = Json::object();
   for (;;) {
     if (stop_requested() != 0) question["stop"] = true;
     const std::int64_t unit = server.ask(question)["unit"];
-    if (unit < 0 || failed) return;
+    if (unit < 0 || failed) break;
     const Unit& u = shop.units[static_cast<std::size_t>(unit)];
-    const UnitResult result = compute_unit(shop.jobs[u.job], shop.jobs[u.job].missing[u.shard]);
-    question = {{"done", {{"utterances", result.utterances}, {"failed", result.failed}, {"audio_seconds", result.audio_seconds}}}};
+    const Job& job = shop.jobs[u.job];
+    const ShardPlan& shard = job.missing[u.shard];
+    UnitFeatures features = compute_unit(job, shard);
+    question = written();
+    writing = std::async(std::launch::async, [&job, &shard, features = std::move(features)] {
+      write_shard(job.plan.folder() / shard.name, job.stored, job.type, features.utterances, features.failed);
+      return features.result;
+    });
   }
+  question = written();
+  if (!question.empty()) server.ask(question);
 }
 
 void work_in_threads(const Workshop& shop, WorkServer& server, int threads) {
@@ -301,7 +333,7 @@ StoreDescription describe_store(const std::string& name, const UpstreamEntry& en
     description.spec.taps.push_back(*found);
     description.spec.taps.back().listed = std::find(defaults.begin(), defaults.end(), wanted) != defaults.end();
   }
-  const Json identity = {{"upstream", upstream.fingerprint()}, {"dtype", entry.dtype}, {"compute", "float32"}};
+  const Json identity = {{"upstream", upstream.fingerprint()}, {"dtype", entry.dtype}, {"compute", upstream.compute()}};
   description.fingerprint = sha256(identity.dump());
   return description;
 }
