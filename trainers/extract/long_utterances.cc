@@ -32,6 +32,17 @@ double ratio(const at::Tensor& difference, const at::Tensor& whole, bool rms) {
   return of_whole > 0 ? size(difference) / of_whole : 0.0;
 }
 
+/// True if the record is there and of these; one that is broken is made anew.
+bool is_recorded(const fs::path& path, const std::vector<std::string>& ids) {
+  try {
+    return fs::exists(path) && read_json(path).at("utterances") == Json(ids);
+  } catch (const Json::exception&) {
+    return false;
+  } catch (const ConfigError&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 Json measure_windows(const Upstream& upstream, const std::vector<std::size_t>& taps, const at::Tensor& wave) {
@@ -55,7 +66,7 @@ void record_long_utterances(const fs::path& corpus_folder, const Upstream& upstr
   }
   if (ids.empty()) return;
   const fs::path path = corpus_folder / kFile;
-  if (fs::exists(path) && read_json(path).value("utterances", Json()) == Json(ids)) return;
+  if (is_recorded(path, ids)) return;
   Json record = {{"utterances", ids}};
   for (const std::string& id : ids) {
     try {
