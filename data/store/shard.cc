@@ -3,10 +3,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <span>
 
@@ -47,7 +49,10 @@ void write_tap(const hdf5::Id& group, std::size_t tap, std::int64_t width, hdf5:
   std::vector<std::int64_t> first, count;
   std::vector<std::uint64_t> checksum;
   std::int64_t rows = 0;
+  std::size_t bytes_of_tap = 0;
+  for (const ShardUtterance& utterance : utterances) bytes_of_tap += utterance.features.at(tap).nbytes();
   std::vector<char> packed;
+  packed.reserve(bytes_of_tap);
   for (const ShardUtterance& utterance : utterances) {
     const at::Tensor& features = utterance.features.at(tap);
     if (features.dim() != 2 || features.size(1) != width || features.scalar_type() != scalar_type(type) || !features.is_contiguous()) {
@@ -87,18 +92,37 @@ void write_tables(const hdf5::Id& file, const std::vector<Tap>& taps, hdf5::Stor
 
 /// The bytes of a shard and where its frames are in them.
 struct ShardImage {
-  std::string bytes;
+  hdf5::Id file;  // holds the bytes
+  std::string_view bytes;
   std::vector<ByteRange> frames;  // by offset
+
+  ShardImage() = default;
+  ShardImage(ShardImage&&) = default;
+  ~ShardImage() {
+    const std::lock_guard lock(hdf5::library_lock());
+    file = hdf5::Id();
+  }
 };
 
+/// Of all frames together.
+std::size_t frame_bytes(const std::vector<ShardUtterance>& utterances) {
+  std::size_t bytes = 0;
+  for (const ShardUtterance& utterance : utterances) {
+    for (const at::Tensor& features : utterance.features) bytes += features.nbytes();
+  }
+  return bytes;
+}
+
 ShardImage make_image(const std::string& place, const std::vector<Tap>& taps, hdf5::StoredType type, const std::vector<ShardUtterance>& utterances) {
+  constexpr std::size_t kTableBytes = 1 << 20;  // more than most have
+  ShardImage image;  // before the lock, which it takes when it goes
   const std::lock_guard lock(hdf5::library_lock());
   hdf5::silence();
-  const hdf5::Id file = hdf5::create_image(place);
-  write_tables(file, taps, type, utterances, place);
-  ShardImage image{hdf5::bytes_of_image(file, place), {}};
+  image.file = hdf5::create_image(place, frame_bytes(utterances) + kTableBytes);
+  write_tables(image.file, taps, type, utterances, place);
+  image.bytes = hdf5::bytes_of_image(image.file, place);
   for (const Tap& tap : taps) {
-    const hdf5::Extent extent = hdf5::locate(file, "taps/" + tap.name + "/frames", type, place);
+    const hdf5::Extent extent = hdf5::locate(image.file, "taps/" + tap.name + "/frames", type, place);
     if (extent.rows > 0) image.frames.push_back({extent.offset_bytes, extent.rows * extent.columns * hdf5::bytes_of(type)});
   }
   std::sort(image.frames.begin(), image.frames.end(), [](const ByteRange& a, const ByteRange& b) { return a.offset < b.offset; });
@@ -129,7 +153,8 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
   try {
     write_file_atomically(path, image.bytes);
   } catch (...) {
-    ::unlink(sidecar_path(path).c_str());
+    // It may have its name already and only the folder could not be flushed: it goes first, or it would lack its sidecar.
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT) ::unlink(sidecar_path(path).c_str());
     throw;
   }
 }
@@ -187,7 +212,7 @@ void ShardReader::read_tables(const std::vector<Tap>& taps) {
     }
     const std::int64_t row_bytes = tap.width * hdf5::bytes_of(type_);
     bool good = t.first.size() == ids_.size() && t.count.size() == ids_.size() && t.checksum.size() == ids_.size() &&
-                t.frames.rows <= size_bytes_ / row_bytes && t.frames.offset_bytes <= size_bytes_ - t.frames.rows * row_bytes;
+                t.frames.rows >= 0 && t.frames.offset_bytes >= 0 && t.frames.rows <= size_bytes_ / row_bytes && t.frames.offset_bytes <= size_bytes_ - t.frames.rows * row_bytes;
     for (std::size_t i = 0; good && i < ids_.size(); ++i) {
       good = t.first[i] >= 0 && t.count[i] >= 0 && t.first[i] <= t.frames.rows && t.count[i] <= t.frames.rows - t.first[i];
     }
@@ -207,6 +232,15 @@ at::Tensor ShardReader::read(std::size_t tap, std::size_t utterance) const {
     return copy;
   }
   return at::from_blob(const_cast<char*>(from), {t.count[utterance], t.frames.columns}, [file = file_](void*) {}, options);
+}
+
+void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
+  const ShardTap& t = taps_.at(tap);
+  const std::int64_t row_bytes = t.frames.columns * hdf5::bytes_of(type_);
+  const std::int64_t from = t.frames.offset_bytes + t.first.at(utterance) * row_bytes;
+  const std::int64_t page = from - from % ::sysconf(_SC_PAGESIZE);
+  // Advice: where it cannot be followed the frames are read when they are touched.
+  ::madvise(const_cast<char*>(file_->data() + page), static_cast<std::size_t>(from - page + t.count[utterance] * row_bytes), MADV_WILLNEED);
 }
 
 std::vector<std::string> ShardReader::verify() const {

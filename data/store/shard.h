@@ -63,6 +63,9 @@ class ShardReader {
   /// which lives on after the reader.
   at::Tensor read(std::size_t tap, std::size_t utterance) const;
 
+  /// Asks the system to read an utterance's frames from disk now, and does not wait: exactly their pages, no neighbours'.
+  void prefetch(std::size_t tap, std::size_t utterance) const;
+
   /// Reads everything and holds it against the checksums; returns the ids of utterances that differ.
   std::vector<std::string> verify() const;
 

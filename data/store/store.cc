@@ -34,11 +34,15 @@ StoreDescription from_json(const Json& json, const fs::path& path) {
     d.fingerprint = json.at("fingerprint");
     const std::string dtype = json.at("dtype");
     if (!std::ranges::count(hdf5::stored_type_names(), dtype)) {
-      throw ConfigError(fmt::format("{}: the store holds \"{}\", which this Strata cannot read", path.string(), dtype));
+      throw ConfigError(fmt::format("{}: the store holds {}, which this Strata cannot read", path.string(), shown(json.at("dtype"))));
     }
     d.type = hdf5::stored_type(dtype);
     for (const Json& tap : json.at("taps")) d.spec.taps.push_back({tap.at("name"), tap.at("width"), tap.at("hop_samples"), tap.at("listed")});
     d.spec.receptive_field_samples = json.at("receptive_field_samples");
+    for (const Tap& tap : d.spec.taps) {
+      if (tap.width < 1 || tap.hop_samples < 1) throw DataError(fmt::format("{}: not a valid store.json: tap {} has no width or no frame rate", path.string(), shown(tap.name)));
+    }
+    if (d.spec.taps.empty()) throw DataError(fmt::format("{}: not a valid store.json: it has no taps", path.string()));
     d.provenance = json.at("provenance");
     return d;
   } catch (const Json::exception& e) {
@@ -86,6 +90,28 @@ FeatureStore FeatureStore::open_or_create(const fs::path& folder, const StoreDes
   return store;
 }
 
+namespace {
+
+/// A generation as it is written. Throws DataError if it is broken or names files that no plan names: `verify --repair` removes by these names.
+Json read_generation(const fs::path& path) {
+  const std::string text = read_file(path);
+  if (nesting_of(text) > kDeepestJson) throw DataError(fmt::format("{}: not a valid extraction plan: nested too deep", path.string()));
+  try {
+    Json generation = Json::parse(text);
+    for (const Json& shard : generation.at("shards")) {
+      const std::string& name = shard.at("name").get_ref<const std::string&>();
+      if (!name.starts_with("shard-") || !name.ends_with(".h5") || name.find('/') != std::string::npos) {
+        throw DataError(fmt::format("{}: not a valid extraction plan: {} is no name of a shard", path.string(), shown(shard.at("name"))));
+      }
+    }
+    return generation;
+  } catch (const Json::exception& e) {
+    throw DataError(fmt::format("{}: not a valid extraction plan: {}", path.string(), e.what()));
+  }
+}
+
+}  // namespace
+
 CorpusPlan CorpusPlan::load(const fs::path& folder) {
   CorpusPlan plan;
   plan.folder_ = folder;
@@ -93,7 +119,7 @@ CorpusPlan CorpusPlan::load(const fs::path& folder) {
     const fs::path path = folder / fmt::format("generation-{:03}.json", plan.generations_);
     if (!fs::exists(path)) return plan;
     try {
-      const Json generation = Json::parse(read_file(path));
+      const Json generation = read_generation(path);
       plan.treatment_ = generation.at("treatment");
       for (const Json& shard : generation.at("shards")) plan.shards_.push_back({shard.at("name"), shard.at("ids")});
     } catch (const Json::exception& e) {
@@ -152,6 +178,9 @@ CorpusFeatures::CorpusFeatures(const FeatureStore& store, const std::string& cor
     throw ConfigError(fmt::format("{}: {} of {} shards are missing, {} first; run `strata extract` on this study again", name_, missing.size(),
                                   plan.shards().size(), missing.front().name));
   }
+  std::size_t planned = 0;
+  for (const ShardPlan& shard : plan.shards()) planned += shard.ids.size();
+  places_.reserve(planned);
   for (const ShardPlan& shard : plan.shards()) {
     const std::size_t index = shards_.size();
     shards_.push_back(std::make_unique<ShardReader>(fs::path(name_) / shard.name, store.description().spec.taps, store.description().type));
@@ -180,6 +209,11 @@ std::int64_t CorpusFeatures::frames(const std::string& id, std::size_t tap) cons
 std::int64_t CorpusFeatures::samples(const std::string& id) const {
   const Place& p = place(id);
   return shards_[p.shard]->samples()[p.utterance];
+}
+
+void CorpusFeatures::prefetch(const std::string& id, std::size_t tap) const {
+  const Place& p = place(id);
+  shards_[p.shard]->prefetch(tap, p.utterance);
 }
 
 at::Tensor CorpusFeatures::read(const std::string& id, std::size_t tap) const {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -102,6 +103,9 @@ class CorpusFeatures {
   /// [T, D] in the stored dtype. Throws DataError if there is no such utterance.
   at::Tensor read(const std::string& id, std::size_t tap) const;
 
+  /// Has the frames of one tap read from disk while others are worked on; see ShardReader::prefetch.
+  void prefetch(const std::string& id, std::size_t tap) const;
+
   std::size_t size() const { return places_.size(); }
   const std::vector<std::unique_ptr<ShardReader>>& shards() const { return shards_; }
 
@@ -114,7 +118,7 @@ class CorpusFeatures {
 
   std::string name_;
   std::vector<std::unique_ptr<ShardReader>> shards_;
-  std::unordered_map<std::string, Place> places_;
+  std::unordered_map<std::string_view, Place> places_;  // by the ids that the shards hold
   std::unordered_map<std::string, std::string> failures_;
 };
 

@@ -4,6 +4,7 @@
 #include "core/base/file.h"
 #include "core/tensor/safetensors.h"
 #include "data/manifest/manifest.h"
+#include "data/store/apart.h"
 #include "data/store/store.h"
 #include "tools/commands/session.h"
 #include "trainers/report/results.h"
@@ -25,6 +26,12 @@ void inspect_safetensors(const fs::path& path) {
   for (const auto& [key, value] : metadata) fmt::print("  {}: {}\n", key, value.size() > 200 ? value.substr(0, 200) + " .." : value);
 }
 
+void inspect_long_utterances(const fs::path& path) {
+  const Json record = read_json(path);
+  if (!record.is_object() || !record.contains("utterances")) throw DataError(fmt::format("{}: not a record of long utterances; `strata extract` makes it anew", path.string()));
+  fmt::print("    {} utterances are computed in windows: {}\n", record["utterances"].size(), record.value("change", Json()).dump());
+}
+
 void inspect_upstream_store(const fs::path& folder) {
   const FeatureStore store = FeatureStore::open(folder);
   const StoreDescription& d = store.description();
@@ -43,18 +50,23 @@ void inspect_upstream_store(const fs::path& folder) {
     }
     fmt::print("  corpus {}: {} utterances in {} shards, {} of them not there, {}\n", entry.path().filename().string(), utterances, plan.shards().size(), plan.missing().size(), size_text(bytes));
     const fs::path cut = entry.path() / "long-utterances.json";
-    if (fs::exists(cut)) fmt::print("    {} utterances are computed in windows: {}\n", read_json(cut).at("utterances").size(), read_json(cut).value("change", Json()).dump());
+    if (fs::exists(cut)) inspect_long_utterances(cut);
   }
+}
+
+std::string shard_text(const fs::path& path, const StoreDescription& store) {
+  const ShardReader shard(path, store.spec.taps, store.type);
+  std::string text = fmt::format("{}: {} utterances, {}, {} could not be decoded\n", path.string(), shard.ids().size(), size_text(fs::file_size(path)), shard.failed().size());
+  for (std::size_t t = 0; t < store.spec.taps.size(); ++t) {
+    text += fmt::format("  /taps/{}/frames [{}, {}] {}\n", store.spec.taps[t].name, shard.tap(t).frames.rows, shard.tap(t).frames.columns, hdf5::name_of(store.type));
+  }
+  for (const FailedUtterance& f : shard.failed()) text += fmt::format("  failed: {}: {}\n", f.id, f.reason);
+  return text;
 }
 
 void inspect_shard(const fs::path& path) {
   const FeatureStore store = FeatureStore::open(path.parent_path().parent_path());
-  const ShardReader shard(path, store.description().spec.taps, store.description().type);
-  fmt::print("{}: {} utterances, {}, {} could not be decoded\n", path.string(), shard.ids().size(), size_text(fs::file_size(path)), shard.failed().size());
-  for (std::size_t t = 0; t < store.description().spec.taps.size(); ++t) {
-    fmt::print("  /taps/{}/frames [{}, {}] {}\n", store.description().spec.taps[t].name, shard.tap(t).frames.rows, shard.tap(t).frames.columns, hdf5::name_of(store.description().type));
-  }
-  for (const FailedUtterance& f : shard.failed()) fmt::print("  failed: {}: {}\n", f.id, f.reason);
+  fmt::print("{}", apart(path, [&] { return shard_text(path, store.description()); }));
 }
 
 void inspect_corpus(const fs::path& folder) {

@@ -300,7 +300,12 @@ std::int64_t count_failed(const Workshop& shop) {
   for (const Job& job : shop.jobs) {
     for (const ShardPlan& shard : job.plan.shards()) {
       const fs::path sidecar = sidecar_path(job.plan.folder() / shard.name);
-      if (fs::exists(sidecar)) failed += static_cast<std::int64_t>(Json::parse(read_file(sidecar)).at("failed").size());
+      if (!fs::exists(sidecar)) continue;
+      try {
+        failed += static_cast<std::int64_t>(Json::parse(read_file(sidecar)).at("failed").size());
+      } catch (const Json::exception& e) {
+        throw DataError(fmt::format("{}: not a valid sidecar of a shard: {}; `strata verify --repair` removes it, `strata extract` fills the hole", sidecar.string(), e.what()));
+      }
     }
   }
   return failed;

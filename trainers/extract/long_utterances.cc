@@ -25,6 +25,17 @@ std::int64_t samples_to_measure(const Upstream& upstream, std::int64_t samples) 
   return std::min(samples, cut + cut / 4);
 }
 
+/// True if the record is there and of these; one that is broken is made anew.
+bool is_recorded(const fs::path& path, const std::vector<std::string>& ids) {
+  try {
+    return fs::exists(path) && read_json(path).at("utterances") == Json(ids);
+  } catch (const Json::exception&) {
+    return false;
+  } catch (const ConfigError&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 Json measure_windows(const Upstream& upstream, const std::vector<std::size_t>& taps, const at::Tensor& wave) {
@@ -40,7 +51,7 @@ void record_long_utterances(const fs::path& corpus_folder, const Upstream& upstr
   }
   if (ids.empty()) return;
   const fs::path path = corpus_folder / kFile;
-  if (fs::exists(path) && read_json(path).value("utterances", Json()) == Json(ids)) return;
+  if (is_recorded(path, ids)) return;
   Json record = {{"utterances", ids}};
   for (const std::string& id : ids) {
     try {
