@@ -14,9 +14,9 @@ struct Findings {
 };
 
 /// Why a shard is bad, or "" if it is whole.
-std::string examine(const fs::path& path, const StoreDescription& store, const ShardPlan& plan, Findings& findings) {
+std::string examine(const fs::path& path, const FeatureStore& store, const ShardPlan& plan, Findings& findings) {
   try {
-    const ShardReader shard(path, store.spec.taps, store.type);
+    const ShardReader shard(path, store.taps_of(plan), store.description().type);
     findings.utterances += static_cast<std::int64_t>(shard.ids().size());
     const auto damaged = shard.verify();
     if (!damaged.empty()) return fmt::format("{}: {} utterances differ from their checksums, the first \"{}\"", path.string(), damaged.size(), damaged.front());
@@ -40,7 +40,7 @@ void verify_upstream(const fs::path& folder, bool repair, Findings& findings) {
         continue;
       }
       findings.shards += 1;
-      const std::string reason = examine(path, store.description(), shard, findings);
+      const std::string reason = examine(path, store, shard, findings);
       if (reason.empty()) continue;
       findings.bad += 1;
       fmt::print("{}\n", reason);

@@ -32,6 +32,15 @@ double ratio(const at::Tensor& difference, const at::Tensor& whole, bool rms) {
   return of_whole > 0 ? size(difference) / of_whole : 0.0;
 }
 
+/// True if a record is of these utterances, and of these taps if any could be measured.
+bool is_about(const Json& record, const std::vector<std::string>& ids, const Upstream& upstream,
+              const std::vector<std::size_t>& taps) {
+  if (record.value("utterances", Json()) != Json(ids)) return false;
+  if (!record.contains("change")) return true;
+  return std::all_of(taps.begin(), taps.end(),
+                     [&](std::size_t tap) { return record["change"].contains(upstream.spec().taps[tap].name); });
+}
+
 }  // namespace
 
 Json measure_windows(const Upstream& upstream, const std::vector<std::size_t>& taps, const at::Tensor& wave) {
@@ -55,7 +64,7 @@ void record_long_utterances(const fs::path& corpus_folder, const Upstream& upstr
   }
   if (ids.empty()) return;
   const fs::path path = corpus_folder / kFile;
-  if (fs::exists(path) && read_json(path).value("utterances", Json()) == Json(ids)) return;
+  if (fs::exists(path) && is_about(read_json(path), ids, upstream, taps)) return;
   Json record = {{"utterances", ids}};
   for (const std::string& id : ids) {
     try {
