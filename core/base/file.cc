@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "core/base/error.h"
 
@@ -19,10 +20,20 @@ namespace {
   throw FileError(fmt::format("{}: cannot {}: {}", path.string(), operation, std::strerror(errno)));
 }
 
+/// Makes a system call again while signals interrupt it; not without end, since a broken file system may say nothing else.
+template <class Call>
+auto uninterrupted(const Call& call) {
+  constexpr int kTimes = 1000;
+  auto result = call();
+  for (int i = 0; result < 0 && errno == EINTR && i < kTimes; ++i) result = call();
+  return result;
+}
+
 /// A file descriptor that closes itself.
 class Descriptor {
  public:
-  Descriptor(const fs::path& path, int flags, const char* operation) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+  Descriptor(const fs::path& path, int flags, const char* operation)
+      : fd_(uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); })) {
     if (fd_ < 0) fail(operation, path);
   }
   ~Descriptor() { ::close(fd_); }
@@ -36,13 +47,17 @@ class Descriptor {
 
 void flush(const fs::path& path, int flags) {
   Descriptor file(path, flags, "open");
-  if (::fsync(file.get()) != 0) fail("flush", path);
+  if (uninterrupted([&] { return ::fsync(file.get()); }) != 0) fail("flush", path);
+}
+
+/// Flushes the folder that a path lies in, and with it the name.
+void flush_folder_of(const fs::path& path) {
+  flush(path.has_parent_path() ? path.parent_path() : fs::path("."), O_RDONLY | O_DIRECTORY);
 }
 
 void write_all(int fd, std::string_view content, const fs::path& path) {
   while (!content.empty()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = uninterrupted([&] { return ::write(fd, content.data(), content.size()); });
     if (n < 0) fail("write", path);
     content.remove_prefix(static_cast<std::size_t>(n));
   }
@@ -55,8 +70,7 @@ std::string read_file(const fs::path& path) {
   std::string content;
   char buffer[1 << 16];
   for (;;) {
-    const ssize_t n = ::read(file.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = uninterrupted([&] { return ::read(file.get(), buffer, sizeof buffer); });
     if (n < 0) fail("read", path);
     if (n == 0) return content;
     content.append(buffer, static_cast<std::size_t>(n));
@@ -66,7 +80,7 @@ std::string read_file(const fs::path& path) {
 void publish_file(const fs::path& part, const fs::path& path) {
   flush(part, O_RDWR);
   if (::rename(part.c_str(), path.c_str()) != 0) fail("rename", part);
-  flush(path.has_parent_path() ? path.parent_path() : fs::path("."), O_RDONLY | O_DIRECTORY);
+  flush_folder_of(path);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
@@ -86,15 +100,23 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 
 void make_folder(const fs::path& path) {
   std::error_code code;
+  std::vector<fs::path> missing;
+  for (fs::path p = path; !p.empty() && !fs::exists(p, code); p = p.parent_path()) missing.push_back(p);
   fs::create_directories(path, code);
-  if (fs::is_directory(path)) return;
+  if (fs::is_directory(path)) {
+    for (const fs::path& made : missing) flush_folder_of(made);
+    return;
+  }
   for (fs::path p = path; !p.empty() && p != p.root_path(); p = p.parent_path()) {
     std::error_code ignored;
     if (fs::exists(p, ignored) && !fs::is_directory(p, ignored)) {
       throw ConfigError(fmt::format("{}: cannot make this folder: {} is a file, not a folder", path.string(), p.string()));
     }
   }
-  throw ConfigError(fmt::format("{}: cannot make this folder: {}", path.string(), code.message()));
+  const std::string text = fmt::format("{}: cannot make this folder: {}", path.string(), code.message());
+  // A full or broken disk is no fault of who named the folder.
+  if (code == std::errc::no_space_on_device || code == std::errc::io_error || code.value() == EDQUOT) throw FileError(text);
+  throw ConfigError(text);
 }
 
 std::uint64_t free_bytes(const fs::path& path) {

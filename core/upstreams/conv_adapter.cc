@@ -1,6 +1,10 @@
 #include "core/upstreams/conv_adapter.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/conv1d.h>
+#include <ATen/ops/conv_transpose1d.h>
+#include <ATen/ops/group_norm.h>
 
 #include <algorithm>
 #include <cmath>

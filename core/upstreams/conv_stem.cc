@@ -1,6 +1,13 @@
 #include "core/upstreams/conv_stem.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/conv1d.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/group_norm.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/outer.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -35,20 +42,24 @@ ConvStem::ConvStem(const EncoderConfig& config, const WeightReader& weights) {
     layers_.push_back(std::move(layer));
     in = out;
   }
+  const bool frozen = !c10::GradMode::is_enabled();
   const c10::NoGradGuard constants;
   for (Layer& layer : layers_) {
     layer.products = products_of(layer.weight, layer.stride);
-    layer.shift =
-        layer.bias.defined() ? layer.bias.detach() : at::zeros({layer.weight.size(0)}, layer.weight.options());
+    for (Product& product : layer.products) {
+      if (frozen && layer.weight.size(1) > 1) product.packed = PackedProduct::pack(product.matrix.t(), weights.arithmetic());
+    }
+    if (layer.bias.defined()) layer.shift = layer.bias.detach();
   }
 }
 
 std::vector<ConvStem::Product> ConvStem::products_of(const at::Tensor& weight, std::int64_t stride) {
   std::vector<Product> products;
-  const std::int64_t kernel = weight.size(2);
-  for (std::int64_t tap = 0; tap < kernel; tap += stride) {
-    const at::Tensor taps = weight.narrow(2, tap, std::min(stride, kernel - tap));  // [out, in, taps]
-    products.push_back({tap, taps.permute({2, 1, 0}).reshape({-1, weight.size(0)}).contiguous()});
+  const std::int64_t kernel = weight.size(2), step = weight.size(1) == 1 ? kernel : stride;
+  for (std::int64_t tap = 0; tap < kernel; tap += step) {
+    const at::Tensor taps = weight.narrow(2, tap, std::min(step, kernel - tap));  // [out, in, taps]
+    const at::Tensor matrix = taps.permute({2, 1, 0}).reshape({-1, weight.size(0)}).contiguous();
+    products.push_back({tap, matrix, {}});
   }
   return products;
 }
@@ -83,16 +94,19 @@ ConvStem::Layer ConvStem::normed_first_layer(const at::Tensor& wave, double mean
 
 void ConvStem::convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out) {
   const std::int64_t width = input.values.size(1), rows = out.size(0);
-  bool begun = false;
+  bool begun = layer.shift.defined();
+  if (begun) out.copy_(layer.shift.expand_as(out));
   for (const Product& product : layer.products) {
     // Row t of this matrix is the input's rows t * stride + first_tap and those after it, which lie behind each other.
     const std::int64_t offset = (first * layer.stride + product.first_tap - input.first) * width;
     const at::Tensor windows = input.values.as_strided({rows, product.matrix.size(0)}, {layer.stride * width, 1},
                                                        input.values.storage_offset() + offset);
-    if (begun) {
-      out.addmm_(windows, product.matrix);
+    if (product.packed) {
+      begun ? product.packed->add_to(out, windows) : product.packed->write(out, windows);
+    } else if (begun) {
+      out.addmm_(width == 1 ? windows.contiguous() : windows, product.matrix);
     } else {
-      at::addmm_out(out, layer.shift, windows, product.matrix);
+      at::mm_out(out, width == 1 ? windows.contiguous() : windows, product.matrix);
     }
     begun = true;
   }

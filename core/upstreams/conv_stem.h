@@ -30,10 +30,11 @@ class ConvStem {
 
  private:
   /// Taps of a kernel that a row of the input holds side by side without overlapping the next row: as many as the
-  /// stride.
+  /// stride, or, of a wave, whose rows are copied, all.
   struct Product {
     std::int64_t first_tap;
-    at::Tensor matrix;  // [taps * in, out]
+    at::Tensor matrix;                    // [taps * in, out]
+    std::optional<PackedProduct> packed;  // the same, bound while gradients are off
   };
   struct Layer {
     at::Tensor weight, bias;  // [out, in, k], [out] or undefined
@@ -41,7 +42,7 @@ class ConvStem {
     at::Tensor group_weight, group_bias;  // [out] or undefined
     std::optional<LayerNorm> norm;
     std::vector<Product> products;
-    at::Tensor shift;  // [out]: the bias, or zeros
+    at::Tensor shift;  // [out] or undefined
   };
   /// Frames first .. last - 1 of a layer, [last - first, C].
   struct Rows {

@@ -25,7 +25,7 @@ std::string hash_values(const at::Tensor& tensor) {
 
 FolderUpstream::FolderUpstream(Model model) : model_(std::move(model)) {
   const c10::NoGradGuard frozen;
-  const WeightReader reader(std::move(model_.checkpoint), model_.place, at::kFloat, model_.spelling);
+  const WeightReader reader(std::move(model_.checkpoint), model_.place, at::kFloat, model_.spelling, model_.arithmetic);
   model_.checkpoint.clear();
   encoder_float32_ = model_.bind(reader);
   reader.finish(model_.family);
@@ -137,6 +137,17 @@ std::vector<at::Tensor> FolderUpstream::forward_whole(const at::Tensor& wave,
   check_wave(wave);
   const c10::NoGradGuard frozen;
   return run(encoder(wave.scalar_type()), {}, wave, taps);
+}
+
+std::vector<at::Tensor> FolderUpstream::forward_exact(const at::Tensor& wave,
+                                                      const std::vector<std::size_t>& taps) const {
+  check_wave(wave);
+  const c10::NoGradGuard frozen;
+  return run(bind(weights_, wave.scalar_type()), model_.windows, wave, taps);
+}
+
+std::string FolderUpstream::compute() const {
+  return model_.arithmetic == at::kFloat ? "float32" : model_.arithmetic == at::kBFloat16 ? "bfloat16" : "float16";
 }
 
 std::vector<at::Tensor> FolderUpstream::forward_with(const NamedTensors& weights, const at::Tensor& wave,

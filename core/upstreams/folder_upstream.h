@@ -36,6 +36,7 @@ class FolderUpstream : public Upstream {
     Json config;               // the keys that the numbers depend on, with their values
     WaveNorm wave_norm;
     Windows windows;
+    at::ScalarType arithmetic = at::kFloat;  // of large products
     std::int64_t hop = 320;  // of the stem
     FeatureSpec spec;
     std::size_t layer_list = 0;  // the first so many taps are what an interface sees
@@ -57,6 +58,8 @@ class FolderUpstream : public Upstream {
   std::vector<at::Tensor> forward(const at::Tensor& wave, const std::vector<std::size_t>& taps) const override;
   bool in_windows(std::int64_t samples) const override { return model_.windows.cut(stem_frames(samples)); }
   std::vector<at::Tensor> forward_whole(const at::Tensor& wave, const std::vector<std::size_t>& taps) const override;
+  std::vector<at::Tensor> forward_exact(const at::Tensor& wave, const std::vector<std::size_t>& taps) const override;
+  std::string compute() const override;
   const NamedTensors& weights() const override { return weights_; }
   std::vector<at::Tensor> forward_with(const NamedTensors& weights, const at::Tensor& wave,
                                        const std::vector<std::size_t>& taps) const override;

@@ -1,5 +1,7 @@
 #include "core/upstreams/modules.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -7,14 +9,35 @@
 
 namespace strata {
 
-Linear::Linear(std::int64_t in, std::int64_t out, const WeightReader& weights)
-    : weight_(weights.take("weight", {out, in})), bias_(weights.take("bias", {out})) {
-  if (!c10::GradMode::is_enabled()) packed_ = PackedProduct::pack(weight_, bias_);
+Linear::Linear(std::int64_t in, std::int64_t out, const std::vector<WeightReader>& parts) {
+  std::vector<at::Tensor> weights, biases;
+  for (const WeightReader& part : parts) {
+    weights.push_back(part.take("weight", {out, in}));
+    biases.push_back(part.take("bias", {out}));
+  }
+  weight_ = parts.size() == 1 ? weights.front() : at::cat(weights);
+  bias_ = parts.size() == 1 ? biases.front() : at::cat(biases);
+  if (c10::GradMode::is_enabled()) return;
+  packed_ = PackedProduct::pack(weight_, parts.front().arithmetic());
+  if (packed_) weight_.reset();
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  const bool packed = packed_ && !c10::GradMode::is_enabled() && x.dim() == 2 && x.is_contiguous();
-  return packed ? (*packed_)(x) : at::linear(x, weight_, bias_);
+  if (!packed_) return at::linear(x, weight_, bias_);
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = bias_.size(0);
+  const at::Tensor y = at::empty(shape, x.options());
+  write(y.view({-1, shape.back()}), x.reshape({-1, x.size(-1)}));
+  return y;
+}
+
+void Linear::write(const at::Tensor& y, const at::Tensor& x) const {
+  y.copy_(bias_.expand_as(y));
+  if (packed_) {
+    packed_->add_to(y, x);
+  } else {
+    y.addmm_(x, weight_.t());
+  }
 }
 
 LayerNorm::LayerNorm(std::int64_t width, double eps, const WeightReader& weights)

@@ -4,21 +4,27 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "core/upstreams/packed_product.h"
 #include "core/upstreams/weight_reader.h"
 
 namespace strata {
 
-/// y = x W^T + b on [.., in]; on [T, in] by a packed weight where no gradients are recorded.
+/// y = x W^T + b on [.., in]; by a packed weight where no gradients are recorded.
 class Linear {
  public:
-  /// Takes `weight` [out, in] and `bias` [out].
-  Linear(std::int64_t in, std::int64_t out, const WeightReader& weights);
+  /// Takes `weight` [out, in] and `bias` [out] of each of `parts`, whose outputs lie side by side in y.
+  Linear(std::int64_t in, std::int64_t out, const std::vector<WeightReader>& parts);
+  Linear(std::int64_t in, std::int64_t out, const WeightReader& weights)
+      : Linear(in, out, std::vector<WeightReader>{weights}) {}
+
   at::Tensor operator()(const at::Tensor& x) const;
+  /// Of x [T, in] into `y` [T, out], of stride 1 in its rows. No gradients.
+  void write(const at::Tensor& y, const at::Tensor& x) const;
 
  private:
-  at::Tensor weight_, bias_;
+  at::Tensor weight_, bias_;  // `weight_` is undefined where it is packed
   std::optional<PackedProduct> packed_;
 };
 

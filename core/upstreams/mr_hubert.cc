@@ -171,6 +171,7 @@ FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path
   model.place = source.place;
   model.hop = stem_hop(config.encoder);
   model.windows = make_windows(options.window_seconds, options.context_seconds, model.hop, source.place);
+  model.arithmetic = options.arithmetic(source.place);
   model.wave_norm = options.choose({keys.normalize, kFairseqEps});
   const MrTaps taps = mr_taps(config);
   model.spec = taps.spec;

@@ -1,24 +1,43 @@
 #include "core/upstreams/packed_product.h"
 
+#include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
+#include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
+
+#include "core/base/error.h"
+
+// MKL is inside LibTorch, without its headers; weak, since LibTorch can be built without it.
+extern "C" {
+[[gnu::weak]] std::size_t cblas_sgemm_pack_get_size(int identifier, int m, int n, int k);
+[[gnu::weak]] void cblas_sgemm_pack(int layout, int identifier, int transposed, int m, int n, int k, float alpha,
+                                    const float* source, int source_step, float* packed);
+[[gnu::weak]] void cblas_sgemm_compute(int layout, int a_form, int b_form, int m, int n, int k, const float* a,
+                                       int a_step, const float* b, int b_step, float beta, float* c, int c_step);
+}
 
 namespace strata {
 namespace {
 
+constexpr int kRowMajor = 101, kPlain = 111, kTransposed = 112, kPacked = 151, kRightFactor = 162;  // mkl_cblas.h
 constexpr std::int64_t kFewestWeights = 64 * 64;  // below, the call takes longer than the product
-constexpr std::int64_t kFillFrom = 96;            // rows: padded to a block from here on, ordinary below
+// What packing is told of the rows. MKL chooses its blocks by it; they serve any number of rows as they are.
+constexpr int kTypicalRows = 192;
 
-using Pack = at::Tensor(const at::Tensor&, std::int64_t);
-using Multiply = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
-                            std::int64_t);
+bool is_rows(const at::Tensor& t, std::int64_t columns) {
+  return t.dim() == 2 && t.size(1) == columns && t.scalar_type() == at::kFloat && t.stride(1) == 1 &&
+         (t.size(0) <= 1 || t.stride(0) >= columns);
+}
 
-// LibTorch has both for its own compiler only, so they have no headers.
+// oneDNN's, which LibTorch has for its own compiler only, so that they have no headers.
+using Pack = at::Tensor(const at::Tensor&, std::optional<std::int64_t>);
+using Multiply = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
+                            c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+constexpr const char* kPack = "mkldnn::_reorder_linear_weight";
+constexpr const char* kMultiply = "mkldnn::_linear_pointwise";
+
 template <class Signature>
 std::optional<c10::TypedOperatorHandle<Signature>> find(const char* name) {
   const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
@@ -26,35 +45,61 @@ std::optional<c10::TypedOperatorHandle<Signature>> find(const char* name) {
   return found->typed<Signature>();
 }
 
+bool has_instructions(at::ScalarType arithmetic) {
+#if defined(__x86_64__)
+  return arithmetic == at::kBFloat16 ? __builtin_cpu_supports("avx512bf16") : __builtin_cpu_supports("avx512fp16");
+#else
+  return false;
+#endif
+}
+
+int step_of(const at::Tensor& rows) { return static_cast<int>(rows.size(0) > 1 ? rows.stride(0) : rows.size(1)); }
+
 }  // namespace
 
-PackedProduct::PackedProduct(at::Tensor packed, at::Tensor weight, at::Tensor bias)
-    : packed_(std::move(packed)), weight_(std::move(weight)), bias_(std::move(bias)) {}
+PackedProduct::PackedProduct(at::Tensor packed, std::int64_t in, std::int64_t out, at::ScalarType arithmetic)
+    : packed_(std::move(packed)), in_(in), out_(out), arithmetic_(arithmetic) {}
 
-std::optional<PackedProduct> PackedProduct::pack(const at::Tensor& weight, const at::Tensor& bias) {
-  static const auto pack_weight = find<Pack>("mkl::_mkl_reorder_linear_weight");
-  if (!pack_weight || weight.scalar_type() != at::kFloat || weight.numel() < kFewestWeights) return std::nullopt;
-  return PackedProduct(pack_weight->call(weight.contiguous(), kRows), weight, bias);
+std::string PackedProduct::refusal(at::ScalarType arithmetic) {
+  if (arithmetic == at::kFloat) return "";
+  const char* name = arithmetic == at::kBFloat16 ? "bfloat16" : "float16";
+  if (!has_instructions(arithmetic)) return fmt::format("this CPU has no instructions for {}", name);
+  if (!find<Pack>(kPack) || !find<Multiply>(kMultiply)) return fmt::format("this LibTorch has no oneDNN for {}", name);
+  return "";
 }
 
-at::Tensor PackedProduct::block(const at::Tensor& x) const {
-  static const auto multiply = find<Multiply>("mkl::_mkl_linear");
-  return multiply->call(x, packed_, weight_, bias_, kRows);
-}
-
-at::Tensor PackedProduct::operator()(const at::Tensor& x) const {
-  const std::int64_t rows = x.size(0);
-  if (rows == kRows) return block(x);
-  const at::Tensor out = at::empty({rows, weight_.size(0)}, x.options());
-  for (std::int64_t first = 0; first < rows; first += kRows) {
-    const std::int64_t count = std::min(kRows, rows - first);
-    const at::Tensor part = x.narrow(0, first, count);
-    out.narrow(0, first, count)
-        .copy_(count == kRows       ? block(part)
-               : count >= kFillFrom ? block(at::constant_pad_nd(part, {0, 0, 0, kRows - count})).narrow(0, 0, count)
-                                    : at::linear(part, weight_, bias_));
+std::optional<PackedProduct> PackedProduct::pack(const at::Tensor& weight, at::ScalarType arithmetic) {
+  if (weight.scalar_type() != at::kFloat || weight.numel() < kFewestWeights) return std::nullopt;
+  const at::Tensor plain = weight.contiguous();
+  if (arithmetic != at::kFloat) {
+    static const auto pack_weight = find<Pack>(kPack);
+    const at::Tensor packed = pack_weight->call(plain.to(arithmetic), kTypicalRows);
+    return PackedProduct(packed, plain.size(1), plain.size(0), arithmetic);
   }
-  return out;
+  if (!cblas_sgemm_compute) return std::nullopt;
+  const auto in = static_cast<int>(plain.size(1)), out = static_cast<int>(plain.size(0));
+  const std::size_t bytes = cblas_sgemm_pack_get_size(kRightFactor, kTypicalRows, out, in);
+  const at::Tensor packed = at::empty({static_cast<std::int64_t>(bytes / sizeof(float)) + 1}, plain.options());
+  cblas_sgemm_pack(kRowMajor, kRightFactor, kTransposed, kTypicalRows, out, in, 1.0F, plain.const_data_ptr<float>(), in,
+                   packed.mutable_data_ptr<float>());
+  return PackedProduct(packed, in, out, arithmetic);
+}
+
+void PackedProduct::multiply(const at::Tensor& out, const at::Tensor& x, float kept) const {
+  if (!is_rows(x, in_) || !is_rows(out, out_) || out.size(0) != x.size(0)) {
+    throw InternalError("a packed product of tensors that are no rows of float32");
+  }
+  if (x.size(0) == 0) return;
+  if (arithmetic_ != at::kFloat) {
+    static const auto product = find<Multiply>(kMultiply);
+    const at::Tensor y = product->call(x.to(arithmetic_).contiguous(), packed_, std::nullopt, "none",
+                                       c10::List<std::optional<at::Scalar>>(), "");
+    kept == 0 ? out.copy_(y) : out.add_(y);
+    return;
+  }
+  cblas_sgemm_compute(kRowMajor, kPlain, kPacked, static_cast<int>(x.size(0)), static_cast<int>(out_),
+                      static_cast<int>(in_), x.const_data_ptr<float>(), step_of(x), packed_.const_data_ptr<float>(),
+                      static_cast<int>(in_), kept, out.mutable_data_ptr<float>(), step_of(out));
 }
 
 }  // namespace strata

@@ -1,9 +1,13 @@
 #include "core/upstreams/preprocessing.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 
+#include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/tensor/feature_spec.h"
+#include "core/upstreams/packed_product.h"
 
 namespace strata {
 namespace {
@@ -39,6 +43,13 @@ WaveNorm SpeechOptions::choose(const WaveNorm& of_model) const {
   if (wave_norm == "model") return of_model;
   if (wave_norm == "none") return {false, of_model.eps};
   return {true, wave_norm == "fairseq" ? kFairseqEps : kHuggingFaceEps};
+}
+
+at::ScalarType SpeechOptions::arithmetic(const std::string& place) const {
+  const at::ScalarType type = compute == "float32" ? at::kFloat : compute == "bfloat16" ? at::kBFloat16 : at::kHalf;
+  const std::string refusal = PackedProduct::refusal(type);
+  if (!refusal.empty()) throw ConfigError(fmt::format("{}: compute \"{}\": {}", place, compute, refusal));
+  return type;
 }
 
 }  // namespace strata

@@ -29,6 +29,7 @@ struct SpeechOptions {
   std::string wave_norm = "model";
   double window_seconds = 600;
   double context_seconds = 10;
+  std::string compute = "float32";
   void fields(Fields& f) {
     f.text(
         "wave_norm", wave_norm,
@@ -38,9 +39,14 @@ struct SpeechOptions {
              "the layers see longer utterances in windows of this length (the stem sees them whole); 0: none is cut",
              at_least(0));
     f.number("context_seconds", context_seconds, "at either end of a window, seen but not kept", at_least(0));
+    f.text("compute", compute,
+           "arithmetic of the large matrix products; 16 bits change the features (by how much is measured and recorded)",
+           {"float32", "bfloat16", "float16"});
   }
   /// `of_model` unless another one is asked for.
   WaveNorm choose(const WaveNorm& of_model) const;
+  /// `compute` as a type. Throws ConfigError, starting with `place`, if this machine cannot or should not compute so.
+  at::ScalarType arithmetic(const std::string& place) const;
 };
 
 }  // namespace strata

@@ -22,6 +22,7 @@ FolderUpstream::Model read_speech_model(const SpeechFamily& family, const Speech
   model.place = source.place;
   model.hop = stem_hop(config);
   model.windows = make_windows(options.window_seconds, options.context_seconds, model.hop, source.place);
+  model.arithmetic = options.arithmetic(source.place);
   model.wave_norm = options.choose(source.wave_norm ? *source.wave_norm : read_wave_norm(path, config.layer_stem()));
   model.spec = encoder_spec(config);
   model.spec.taps.push_back({"input", 1, 1});

@@ -1,6 +1,11 @@
 #include "core/upstreams/transformer_layer.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -10,6 +15,7 @@ namespace strata {
 namespace {
 
 constexpr std::int64_t kQueryBlock = 256;
+constexpr std::int64_t kFeedForwardFrames = 192;  // of a block: 2.4 MB of float32 in a base model
 
 }  // namespace
 
@@ -38,11 +44,12 @@ at::Tensor RelativePositions::operator()(std::int64_t frames) const {
 }
 
 TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& weights)
-    : heads_(c.num_attention_heads),
+    : width_(c.hidden_size),
+      heads_(c.num_attention_heads),
       pre_norm_(c.do_stable_layer_norm),
-      q_(c.hidden_size, c.hidden_size, weights.scope("attention.q_proj")),
-      k_(c.hidden_size, c.hidden_size, weights.scope("attention.k_proj")),
-      v_(c.hidden_size, c.hidden_size, weights.scope("attention.v_proj")),
+      query_key_value_(c.hidden_size, c.hidden_size,
+                       {weights.scope("attention.q_proj"), weights.scope("attention.k_proj"),
+                        weights.scope("attention.v_proj")}),
       out_(c.hidden_size, c.hidden_size, weights.scope("attention.out_proj")),
       attention_norm_(c.hidden_size, c.layer_norm_eps, weights.scope("layer_norm")),
       final_norm_(c.hidden_size, c.layer_norm_eps, weights.scope("final_layer_norm")),
@@ -62,25 +69,26 @@ at::Tensor TransformerLayer::operator()(const at::Tensor& x, const at::Tensor& p
   return final_norm_(add_to(h, feed_forward(h)));
 }
 
-// Block by block, so that the widest tensor of a layer stays in the cache.
+// In blocks of equal size, so that the widest tensor of a layer stays in the cache.
 at::Tensor TransformerLayer::feed_forward(const at::Tensor& x) const {
-  const std::int64_t frames = x.size(0);
-  if (c10::GradMode::is_enabled() || frames <= PackedProduct::kRows) return outer_(gelu(inner_(x)));
+  if (c10::GradMode::is_enabled()) return outer_(gelu(inner_(x)));
   const at::Tensor out = at::empty_like(x);
-  for (std::int64_t first = 0; first < frames; first += PackedProduct::kRows) {
-    const std::int64_t count = std::min(PackedProduct::kRows, frames - first);
-    out.narrow(0, first, count).copy_(outer_(gelu(inner_(x.narrow(0, first, count)))));
+  const std::int64_t frames = x.size(0), blocks = (frames + kFeedForwardFrames - 1) / kFeedForwardFrames;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    const std::int64_t first = b * frames / blocks, count = (b + 1) * frames / blocks - first;
+    outer_.write(out.narrow(0, first, count), gelu(inner_(x.narrow(0, first, count))));
   }
   return out;
 }
 
-at::Tensor TransformerLayer::by_head(const at::Tensor& y) const {
-  return y.view({1, y.size(0), heads_, y.size(1) / heads_}).transpose(1, 2);
+at::Tensor TransformerLayer::by_head(const at::Tensor& y, std::int64_t part) const {
+  return y.narrow(1, part * width_, width_).view({1, y.size(0), heads_, width_ / heads_}).transpose(1, 2);
 }
 
 at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& positions) const {
-  const at::Tensor y = gate_ ? attend_gated(x, positions)
-                             : at::scaled_dot_product_attention(by_head(q_(x)), by_head(k_(x)), by_head(v_(x)));
+  if (gate_) return out_(attend_gated(x, positions).transpose(1, 2).reshape(x.sizes()));
+  const at::Tensor qkv = query_key_value_(x);
+  const at::Tensor y = at::scaled_dot_product_attention(by_head(qkv, 0), by_head(qkv, 1), by_head(qkv, 2));
   return out_(y.transpose(1, 2).reshape(x.sizes()));
 }
 
@@ -88,7 +96,8 @@ at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& posit
 // from the last to the first, for then the windows of the line that are their rows of P lie in the order of memory.
 at::Tensor TransformerLayer::attend_gated(const at::Tensor& x, const at::Tensor& positions) const {
   const std::int64_t frames = x.size(0);
-  const at::Tensor q = by_head(q_(x)).flip(2), k = by_head(k_(x)), v = by_head(v_(x)), g = gate(x).flip(2);
+  const at::Tensor qkv = query_key_value_(x), g = gate(x).flip(2);
+  const at::Tensor q = by_head(qkv, 0).flip(2), k = by_head(qkv, 1), v = by_head(qkv, 2);
   std::vector<at::Tensor> blocks;
   for (std::int64_t first = 0; first < frames; first += kQueryBlock) {
     const std::int64_t count = std::min(kQueryBlock, frames - first);

@@ -45,14 +45,14 @@ class TransformerLayer {
   /// W2 gelu(W1 x).
   at::Tensor feed_forward(const at::Tensor& x) const;
   at::Tensor attend(const at::Tensor& x, const at::Tensor& positions) const;
-  /// [T, D] -> [1, heads, T, D / heads].
-  at::Tensor by_head(const at::Tensor& y) const;
+  /// Columns `part` D .. of y [T, n D] -> [1, heads, T, D / heads].
+  at::Tensor by_head(const at::Tensor& y, std::int64_t part = 0) const;
   at::Tensor gate(const at::Tensor& x) const;
   at::Tensor attend_gated(const at::Tensor& x, const at::Tensor& positions) const;
 
-  std::int64_t heads_;
+  std::int64_t width_, heads_;
   bool pre_norm_;
-  Linear q_, k_, v_, out_;
+  Linear query_key_value_, out_;
   LayerNorm attention_norm_, final_norm_;
   Linear inner_, outer_;
   std::optional<Linear> gate_;  // D / heads -> 8

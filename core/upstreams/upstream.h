@@ -49,6 +49,15 @@ class Upstream {
     return forward(wave, taps);
   }
 
+  /// The arithmetic of its large matrix products on float32 waves: "float32", "bfloat16" or "float16".
+  virtual std::string compute() const { return "float32"; }
+
+  /// `forward` in the wave's own precision throughout, against which what `compute` changes is measured. Binds the
+  /// weights anew: for a look, not for a corpus.
+  virtual std::vector<at::Tensor> forward_exact(const at::Tensor& wave, const std::vector<std::size_t>& taps) const {
+    return forward(wave, taps);
+  }
+
   /// The weights that `forward` uses, by their names in the model's folder and as stored there; none for analyses.
   virtual const NamedTensors& weights() const;
 

@@ -14,14 +14,16 @@ struct WeightReader::State {
   std::string place;
   at::ScalarType dtype;
   Spelling spelling;
+  at::ScalarType arithmetic;
   NamedTensors taken;           // by the modules' names
   std::set<std::string> spent;  // by the file's
 };
 
-WeightReader::WeightReader(NamedTensors tensors, std::string place, at::ScalarType dtype, Spelling spelling)
+WeightReader::WeightReader(NamedTensors tensors, std::string place, at::ScalarType dtype, Spelling spelling,
+                           at::ScalarType arithmetic)
     : state_(std::make_shared<State>()) {
   if (!spelling) spelling = [](const std::string& name) { return name; };
-  *state_ = {std::move(tensors), std::move(place), dtype, std::move(spelling), {}, {}};
+  *state_ = {std::move(tensors), std::move(place), dtype, std::move(spelling), arithmetic, {}, {}};
 }
 
 WeightReader WeightReader::scope(const std::string& name) const {
@@ -33,6 +35,8 @@ WeightReader WeightReader::scope(const std::string& name) const {
 bool WeightReader::has(const std::string& name) const {
   return state_->tensors.contains(state_->spelling(prefix_ + name));
 }
+
+at::ScalarType WeightReader::arithmetic() const { return state_->arithmetic; }
 
 void WeightReader::fail(const std::string& name, const std::string& message) const {
   throw ConfigError(fmt::format("{}: weight {}: {}", state_->place, state_->spelling(prefix_ + name), message));

@@ -19,13 +19,15 @@ class WeightReader {
   using Spelling = std::function<std::string(const std::string&)>;
 
   /// `place` (the model's folder) is named in errors; weights are handed out in `dtype`, cast where they are stored in
-  /// another.
-  WeightReader(NamedTensors tensors, std::string place, at::ScalarType dtype, Spelling spelling = nullptr);
+  /// another. `arithmetic`: what the large products of float32 weights are computed in (packed_product.h).
+  WeightReader(NamedTensors tensors, std::string place, at::ScalarType dtype, Spelling spelling = nullptr,
+               at::ScalarType arithmetic = at::kFloat);
 
   /// Reads the names that start with `name` + ".".
   WeightReader scope(const std::string& name) const;
 
   bool has(const std::string& name) const;
+  at::ScalarType arithmetic() const;
 
   /// Throws if it is missing, not floating point, or of another shape.
   at::Tensor take(const std::string& name, const std::vector<std::int64_t>& shape) const;

@@ -76,6 +76,14 @@ FeatureBatch FeatureLoader::load(const std::vector<std::string>& ids) const {
   return batch;
 }
 
+void FeatureLoader::prefetch(const std::vector<std::string>& ids) const {
+  for (const std::string& id : ids) {
+    for (const LoaderSource& source : sources_) {
+      for (const std::size_t tap : source.chosen) source.features->prefetch(id, tap);
+    }
+  }
+}
+
 std::vector<std::size_t> choose_taps(const std::vector<Tap>& taps, const std::vector<std::string>& names) {
   std::vector<std::size_t> chosen;
   for (std::size_t t = 0; names.empty() && t < taps.size(); ++t) {

@@ -25,6 +25,8 @@ class BatchSource {
   virtual ~BatchSource() = default;
   /// Throws DataError if an utterance has no features, or no frame of them.
   virtual FeatureBatch load(const std::vector<std::string>& ids) const = 0;
+  /// Has what a later `load` of these reads come from disk meanwhile. Returns at once; changes no result.
+  virtual void prefetch(const std::vector<std::string>& ids) const = 0;
 };
 
 /// What a loader reads of one upstream.
@@ -43,6 +45,7 @@ class FeatureLoader : public BatchSource {
 
   /// Features come in the type they are stored in; in float32 where that is int8 or the alignment computes.
   FeatureBatch load(const std::vector<std::string>& ids) const override;
+  void prefetch(const std::vector<std::string>& ids) const override;
 
   /// Frames of an utterance after alignment.
   std::int64_t frames(const std::string& id) const;

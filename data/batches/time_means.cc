@@ -18,6 +18,17 @@ TimeMeans::Means TimeMeans::means_of(const std::string& id) const {
   return known_.emplace(id, std::move(means)).first->second;
 }
 
+void TimeMeans::prefetch(const std::vector<std::string>& ids) const {
+  std::vector<std::string> unknown;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& id : ids) {
+      if (!known_.contains(id)) unknown.push_back(id);
+    }
+  }
+  loader_.prefetch(unknown);
+}
+
 FeatureBatch TimeMeans::load(const std::vector<std::string>& ids) const {
   std::vector<Means> all;
   for (const std::string& id : ids) all.push_back(means_of(id));

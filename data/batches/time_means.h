@@ -17,6 +17,8 @@ class TimeMeans : public BatchSource {
   explicit TimeMeans(FeatureLoader loader) : loader_(std::move(loader)) {}
 
   FeatureBatch load(const std::vector<std::string>& ids) const override;
+  /// Of those whose means are not known yet.
+  void prefetch(const std::vector<std::string>& ids) const override;
 
  private:
   /// Per upstream [L, D] float32.

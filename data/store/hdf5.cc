@@ -29,9 +29,15 @@ Id plain_creation() {
   return properties;
 }
 
-/// True if the dataset's bytes are all in the file: a table that was never written reads as zeros of any length.
+/// True if the dataset's bytes are all in the file: a table that was never written reads as zeros of any length, and what
+/// it says of its size need not be true.
 bool is_stored(const Id& set, const Id& type, hsize_t length) {
-  return length <= H5Dget_storage_size(set.get()) / std::max<std::size_t>(1, H5Tget_size(type.get()));
+  const Id creation(H5Dget_create_plist(set.get()), H5Pclose);
+  const Id file(H5Iget_file_id(set.get()), H5Fclose);
+  hsize_t file_bytes = 0;
+  const bool known = H5Fget_filesize(file.get(), &file_bytes) >= 0;
+  return known && H5Pget_external_count(creation.get()) == 0 &&
+         length <= std::min(H5Dget_storage_size(set.get()), file_bytes) / std::max<std::size_t>(1, H5Tget_size(type.get()));
 }
 
 template <class T>
@@ -167,19 +173,18 @@ Id make_type(StoredType type) {
 
 void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-Id create_image(const std::string& place) {
-  constexpr std::size_t kGrowthBytes = 1 << 20;
+Id create_image(const std::string& place, std::size_t growth_bytes) {
   constexpr hsize_t kAlignmentBytes = 64;
   Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_V18);
-  H5Pset_fapl_core(access.get(), kGrowthBytes, /*backing_store=*/false);
+  H5Pset_fapl_core(access.get(), growth_bytes, /*backing_store=*/false);
   H5Pset_alignment(access.get(), kAlignmentBytes, kAlignmentBytes);  // frames are read in place, from a mapping
   const Id creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   H5Pset_obj_track_times(creation.get(), false);
   return Id(check(H5Fcreate(place.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), place, "create the file"), H5Fclose);
 }
 
-std::string bytes_of_image(const Id& file, const std::string& place) {
+std::string_view bytes_of_image(const Id& file, const std::string& place) {
   check(H5Fflush(file.get(), H5F_SCOPE_GLOBAL), place, "complete the file");
   // H5Fget_file_image is asked for the size only: what 1.10.8 gives has a superblock with a wrong checksum.
   const ssize_t size = check(H5Fget_file_image(file.get(), nullptr, 0), place, "complete the file");

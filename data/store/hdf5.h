@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace strata::hdf5 {
@@ -62,9 +63,10 @@ void silence();
 
 /// A file that is made in memory: HDF5 1.10 crashes when it cannot write to a disk what it has in its caches (a full disk
 /// is found when a file is closed, the process ends with a segmentation fault at exit), so it is given no disk to write to.
-Id create_image(const std::string& place);
-/// The bytes of such a file; no time stamps are in them, so that equal content makes equal files.
-std::string bytes_of_image(const Id& file, const std::string& place);
+///   growth_bytes  by how much its memory grows: about its size, else it is moved again and again
+Id create_image(const std::string& place, std::size_t growth_bytes);
+/// The bytes of such a file, which are there as long as it is; no time stamps are in them, so that equal content makes equal files.
+std::string_view bytes_of_image(const Id& file, const std::string& place);
 Id open_file(const std::filesystem::path& path);
 Id create_group(const Id& parent, const std::string& name, const std::string& place);
 

@@ -3,10 +3,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <span>
 
@@ -50,7 +52,7 @@ std::span<const std::byte> bytes_of_tensor(const at::Tensor& tensor) {
 }
 
 bool lies_in(std::int64_t offset, std::int64_t rows, std::int64_t row_bytes, std::int64_t size_bytes) {
-  return offset >= 0 && rows <= size_bytes / row_bytes && offset <= size_bytes - rows * row_bytes;
+  return offset >= 0 && rows >= 0 && rows <= size_bytes / row_bytes && offset <= size_bytes - rows * row_bytes;
 }
 
 /// True if the frames lie in the file; of compressed ones, also if they cannot come to more than kMaxInflation files.
@@ -86,7 +88,8 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
   try {
     write_file_atomically(path, image.bytes);
   } catch (...) {
-    ::unlink(sidecar_path(path).c_str());
+    // It may have its name already and only the folder could not be flushed: it goes first, or it would lack its sidecar.
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT) ::unlink(sidecar_path(path).c_str());
     throw;
   }
 }
@@ -241,6 +244,31 @@ bool ShardReader::is_whole(std::size_t tap, std::size_t utterance) const {
   } catch (const DataError&) {
     return false;  // a chunk that does not inflate
   }
+}
+
+void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
+  const ShardTap& t = taps_.at(tap);
+  const std::int64_t first = t.first.at(utterance), end = first + t.count[utterance];
+  if (first == end) return;
+  if (t.frames.chunk_rows > 0) {
+    for (std::int64_t c = first / t.frames.chunk_rows; c <= (end - 1) / t.frames.chunk_rows; ++c) {
+      const hdf5::ChunkPlace& chunk = t.frames.chunks[static_cast<std::size_t>(c)];
+      prefetch_bytes(chunk.offset_bytes, chunk.size_bytes);
+    }
+  } else {
+    const std::int64_t row_bytes = t.frames.columns * hdf5::bytes_of(type_);
+    prefetch_bytes(t.frames.offset_bytes + first * row_bytes, (end - first) * row_bytes);
+  }
+  if (type_ == hdf5::StoredType::kInt8) {
+    const auto bytes = static_cast<std::int64_t>(sizeof(float));
+    prefetch_bytes(t.scale.offset_bytes + first * bytes, (end - first) * bytes);
+  }
+}
+
+void ShardReader::prefetch_bytes(std::int64_t from, std::int64_t size) const {
+  const std::int64_t page = from - from % ::sysconf(_SC_PAGESIZE);
+  // Advice: where it cannot be followed the frames are read when they are touched.
+  ::madvise(const_cast<char*>(file_->data() + page), static_cast<std::size_t>(from - page + size), MADV_WILLNEED);
 }
 
 std::vector<std::string> ShardReader::verify() const {

@@ -86,12 +86,17 @@ class ShardReader {
   /// The same as it is stored, before int8 is widened.
   StoredFrames stored(std::size_t tap, std::size_t utterance) const;
 
+  /// Asks the system to read an utterance's frames from disk now, and does not wait: exactly their pages (of compressed
+  /// ones, those of their chunks), no neighbours'.
+  void prefetch(std::size_t tap, std::size_t utterance) const;
+
   /// Reads everything and holds it against the checksums; returns the ids of utterances that differ.
   std::vector<std::string> verify() const;
 
  private:
   void read_sidecar();
   void read_tables(const std::vector<Tap>& taps);
+  void prefetch_bytes(std::int64_t from, std::int64_t size) const;
   ShardTap read_tap(const hdf5::Id& file, const Tap& tap) const;
   at::Tensor inflated(const ShardTap& tap, std::size_t utterance, at::ScalarType dtype) const;
   at::Tensor view(std::int64_t offset_bytes, at::IntArrayRef shape, at::ScalarType dtype) const;

@@ -15,6 +15,7 @@ namespace strata {
 namespace {
 
 constexpr std::int64_t kChunkBytes = 128 << 10;
+constexpr std::size_t kTableBytes = 1 << 20;  // more than most shards have beside their frames
 
 /// One tap of a shard as it is written.
 struct PackedTap {
@@ -69,6 +70,9 @@ PackedTap pack_tap(std::size_t index, std::int64_t width, hdf5::StoredType type,
                    const std::vector<ShardUtterance>& utterances, hdf5::Compression compression,
                    const std::string& place) {
   PackedTap tap;
+  std::int64_t all_rows = 0;
+  for (const ShardUtterance& utterance : utterances) all_rows += utterance.features.at(index).size(0);
+  tap.frames.reserve(static_cast<std::size_t>(all_rows * width * hdf5::bytes_of(type)));
   for (const ShardUtterance& utterance : utterances) {
     const at::Tensor& features = utterance.features.at(index);
     const at::Tensor scale = utterance.scales.empty() ? at::Tensor() : utterance.scales.at(index);
@@ -85,6 +89,16 @@ PackedTap pack_tap(std::size_t index, std::int64_t width, hdf5::StoredType type,
   }
   if (compression == hdf5::Compression::kDeflate && tap.rows > 0) compress(width, type, tap);
   return tap;
+}
+
+/// Of all frames and scales.
+std::size_t packed_bytes(const std::vector<PackedTap>& taps) {
+  std::size_t bytes = 0;
+  for (const PackedTap& tap : taps) {
+    bytes += tap.frames.size() + tap.scale.size() * sizeof(float);
+    for (const std::string& chunk : tap.chunks) bytes += chunk.size();
+  }
+  return bytes;
 }
 
 void write_tap(const hdf5::Id& group, std::int64_t width, hdf5::StoredType type, const PackedTap& tap,
@@ -133,21 +147,28 @@ void add_ranges(const hdf5::Extent& extent, std::int64_t element_bytes, std::vec
 
 }  // namespace
 
+ShardImage::~ShardImage() {
+  const std::lock_guard lock(hdf5::library_lock());
+  file = hdf5::Id();
+}
+
 ShardImage make_image(const std::string& place, const std::vector<Tap>& taps, hdf5::StoredType type,
                       const std::vector<ShardUtterance>& utterances, hdf5::Compression compression) {
   std::vector<PackedTap> packed;
   for (std::size_t t = 0; t < taps.size(); ++t)
     packed.push_back(pack_tap(t, taps[t].width, type, utterances, compression, place));
+  ShardImage image;  // before the lock, which it takes when it goes
   const std::lock_guard lock(hdf5::library_lock());
   hdf5::silence();
-  const hdf5::Id file = hdf5::create_image(place);
-  write_tables(file, taps, type, utterances, packed, place);
+  image.file = hdf5::create_image(place, packed_bytes(packed) + kTableBytes);
+  write_tables(image.file, taps, type, utterances, packed, place);
   packed.clear();
-  ShardImage image{hdf5::bytes_of_image(file, place), {}};
+  image.bytes = hdf5::bytes_of_image(image.file, place);
   for (const Tap& tap : taps) {
-    add_ranges(hdf5::locate(file, "taps/" + tap.name + "/frames", type, place), hdf5::bytes_of(type), image.frames);
-    if (type == hdf5::StoredType::kInt8)
-      add_ranges(hdf5::locate_floats(file, "taps/" + tap.name + "/scale", place), sizeof(float), image.frames);
+    const std::string group = "taps/" + tap.name;
+    add_ranges(hdf5::locate(image.file, group + "/frames", type, place), hdf5::bytes_of(type), image.frames);
+    if (type != hdf5::StoredType::kInt8) continue;
+    add_ranges(hdf5::locate_floats(image.file, group + "/scale", place), sizeof(float), image.frames);
   }
   std::sort(image.frames.begin(), image.frames.end(),
             [](const ByteRange& a, const ByteRange& b) { return a.offset < b.offset; });

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/tensor/feature_spec.h"
@@ -16,8 +17,13 @@ struct ByteRange {
 
 /// The bytes of a shard and where its frames (and scales) are in them.
 struct ShardImage {
-  std::string bytes;
+  hdf5::Id file;  // holds the bytes
+  std::string_view bytes;
   std::vector<ByteRange> frames;  // by offset
+
+  ShardImage() = default;
+  ShardImage(ShardImage&&) = default;
+  ~ShardImage();
 };
 
 /// What write_shard puts on the disk. Frames are packed and compressed outside of HDF5's lock.

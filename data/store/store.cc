@@ -43,16 +43,17 @@ std::vector<Tap> taps_from_json(const Json& json, const fs::path& path) {
   for (const Json& tap : json) {
     taps.push_back({tap.at("name"), tap.at("width"), tap.at("hop_samples"), tap.at("listed")});
     if (taps.back().width < 1 || taps.back().hop_samples < 1)
-      throw DataError(fmt::format("{}: tap {} has no width or no frame rate", path.string(), taps.back().name));
+      throw DataError(fmt::format("{}: not a valid store.json: tap {} has no width or no frame rate", path.string(),
+                                  shown(taps.back().name)));
   }
   return taps;
 }
 
-/// The place of a name in store.json among those this program knows.
+/// What a name in store.json or a plan means, if it is among those this program knows.
 template <class Of>
-auto known(const std::vector<std::string>& names, const std::string& name, const fs::path& path, Of&& of) {
-  if (!std::ranges::count(names, name))
-    throw ConfigError(fmt::format("{}: the store holds \"{}\", which this Strata cannot read", path.string(), name));
+auto known(const std::vector<std::string>& names, const Json& name, const fs::path& path, Of&& of) {
+  if (!std::ranges::count(names, name.get<std::string>()))
+    throw ConfigError(fmt::format("{}: the store holds {}, which this Strata cannot read", path.string(), shown(name)));
   return of(name);
 }
 
@@ -71,6 +72,7 @@ StoreDescription from_json(const Json& json, const fs::path& path) {
     if (format > 1) d.compression = known(hdf5::compression_names(), json.at("compression"), path, hdf5::compression);
     d.spec.taps = taps_from_json(json.at("taps"), path);
     d.spec.receptive_field_samples = json.at("receptive_field_samples");
+    if (d.spec.taps.empty()) throw DataError(fmt::format("{}: not a valid store.json: it has no taps", path.string()));
     d.provenance = json.at("provenance");
     d.available = taps_from_json(json.value("upstream_taps", Json::array()), path);
     d.first_taps = json.value("first_taps", d.first_taps);
@@ -218,6 +220,28 @@ double bytes_per_sample(const std::vector<Tap>& taps, hdf5::StoredType type) {
   return bytes;
 }
 
+namespace {
+
+/// A generation as it is written. Throws DataError if it is broken or names files that no plan names: `verify --repair` removes by these names.
+Json read_generation(const fs::path& path) {
+  const std::string text = read_file(path);
+  if (nesting_of(text) > kDeepestJson) throw DataError(fmt::format("{}: not a valid extraction plan: nested too deep", path.string()));
+  try {
+    Json generation = Json::parse(text);
+    for (const Json& shard : generation.at("shards")) {
+      const std::string& name = shard.at("name").get_ref<const std::string&>();
+      if (!name.starts_with("shard-") || !name.ends_with(".h5") || name.find('/') != std::string::npos) {
+        throw DataError(fmt::format("{}: not a valid extraction plan: {} is no name of a shard", path.string(), shown(shard.at("name"))));
+      }
+    }
+    return generation;
+  } catch (const Json::exception& e) {
+    throw DataError(fmt::format("{}: not a valid extraction plan: {}", path.string(), e.what()));
+  }
+}
+
+}  // namespace
+
 CorpusPlan CorpusPlan::load(const fs::path& folder) {
   CorpusPlan plan;
   plan.folder_ = folder;
@@ -225,7 +249,7 @@ CorpusPlan CorpusPlan::load(const fs::path& folder) {
     const fs::path path = generation_path(folder, plan.generations_);
     if (!fs::exists(path)) return plan;
     try {
-      const Json generation = Json::parse(read_file(path));
+      const Json generation = read_generation(path);
       plan.treatment_ = generation.at("treatment");
       const std::vector<std::string> taps = generation.value("taps", std::vector<std::string>());
       const auto compression =
@@ -308,7 +332,7 @@ void CorpusPlan::drop_taps(const fs::path& folder, const std::vector<std::string
   const CorpusPlan plan = load(folder);  // says what is wrong with a broken one
   for (std::size_t g = 0; g < plan.generations(); ++g) {
     const fs::path path = generation_path(folder, g);
-    Json generation = read_json(path);
+    Json generation = read_generation(path);
     const std::vector<std::string> unnamed = store.first_taps.empty() ? names_of(store.spec.taps) : store.first_taps;
     const std::vector<std::string> before = generation.value("taps", unnamed);
     std::vector<std::string> kept = before;
@@ -352,6 +376,10 @@ CorpusFeatures::CorpusFeatures(const FeatureStore& store, const std::string& cor
     throw ConfigError(fmt::format("{}: {} of {} shards are missing, {} first; run `strata extract` on this study again",
                                   name_, missing, wanted.size(), (*std::ranges::find_if(wanted, is_missing))->name));
   }
+  std::size_t planned = 0;
+  for (const ShardPlan* shard : wanted) planned += shard->ids.size();
+  places_.reserve(planned);
+  list_.reserve(planned);
   for (const ShardPlan* shard : wanted) open_shard(store, *shard);
   leave_out_incomplete();
 }
@@ -368,9 +396,12 @@ void CorpusFeatures::open_shard(const FeatureStore& store, const ShardPlan& plan
   const ShardReader& reader = *shards_.back();
   for (const FailedUtterance& f : reader.failed()) failures_[f.id] = f.reason;
   for (std::size_t u = 0; u < reader.ids().size(); ++u) {
-    std::vector<Place>& places = places_[reader.ids()[u]];
-    places.push_back({index, u});
-    if (const Place& first = places.front(); shards_[first.shard]->samples()[first.utterance] != reader.samples()[u]) {
+    const auto [found, fresh] = places_.try_emplace(reader.ids()[u], list_.size());
+    list_.push_back({index, u, fresh ? kNoPlace : found->second});
+    found->second = list_.size() - 1;
+    if (fresh) continue;
+    const Place& first = list_[list_.back().next];
+    if (shards_[first.shard]->samples()[first.utterance] != reader.samples()[u]) {
       throw ConfigError(
           fmt::format("{}: \"{}\" has {} samples in {} and {} in {}: its audio changed before its taps were added; "
                       "extract it anew into another folder, or under another id",
@@ -383,10 +414,9 @@ void CorpusFeatures::open_shard(const FeatureStore& store, const ShardPlan& plan
 void CorpusFeatures::leave_out_incomplete() {
   std::erase_if(places_, [&](const auto& entry) {
     for (std::size_t t = 0; t < taps_.size(); ++t) {
-      if (std::ranges::any_of(entry.second,
-                              [&](const Place& place) { return tap_in_shard_[place.shard][t].has_value(); }))
-        continue;
-      return true;
+      std::size_t place = entry.second;
+      while (place != kNoPlace && !tap_in_shard_[list_[place].shard][t]) place = list_[place].next;
+      if (place == kNoPlace) return true;
     }
     return false;
   });
@@ -400,7 +430,8 @@ const std::string* CorpusFeatures::failure(const std::string& id) const {
 CorpusFeatures::StoredTap CorpusFeatures::find(const std::string& id, std::size_t tap) const {
   const auto found = places_.find(id);
   if (found == places_.end()) throw DataError(fmt::format("{}: no features of utterance \"{}\"", name_, id));
-  for (const Place& place : found->second) {
+  for (std::size_t i = found->second; i != kNoPlace; i = list_[i].next) {
+    const Place& place = list_[i];
     if (const auto slot = tap_in_shard_[place.shard].at(tap))
       return {shards_[place.shard].get(), *slot, place.utterance};
   }
@@ -415,6 +446,11 @@ std::int64_t CorpusFeatures::frames(const std::string& id, std::size_t tap) cons
 std::int64_t CorpusFeatures::samples(const std::string& id) const {
   const StoredTap stored = find(id, 0);
   return stored.shard->samples()[stored.utterance];
+}
+
+void CorpusFeatures::prefetch(const std::string& id, std::size_t tap) const {
+  const StoredTap stored = find(id, tap);
+  stored.shard->prefetch(stored.tap, stored.utterance);
 }
 
 at::Tensor CorpusFeatures::read(const std::string& id, std::size_t tap) const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -153,14 +154,19 @@ class CorpusFeatures {
   /// Of what is read: the stored one, float32 for int8.
   at::ScalarType dtype() const { return scalar_type(type_); }
 
+  /// Has the frames of one tap read from disk while others are worked on; see ShardReader::prefetch.
+  void prefetch(const std::string& id, std::size_t tap) const;
+
   std::size_t size() const { return places_.size(); }
   const std::vector<std::unique_ptr<ShardReader>>& shards() const { return shards_; }
 
  private:
-  /// Where some taps of an utterance are.
+  static constexpr std::size_t kNoPlace = ~std::size_t{0};
+  /// Where some taps of an utterance are: a place for each generation that has wanted ones.
   struct Place {
     std::size_t shard = 0;
     std::size_t utterance = 0;
+    std::size_t next = kNoPlace;  // of the same utterance, in list_
   };
   /// A tap of an utterance: of which shard, and its index there.
   struct StoredTap {
@@ -177,8 +183,8 @@ class CorpusFeatures {
   std::vector<Tap> taps_;
   std::vector<std::unique_ptr<ShardReader>> shards_;
   std::vector<std::vector<std::optional<std::size_t>>> tap_in_shard_;  // by shard, by tap: its index there
-  std::unordered_map<std::string, std::vector<Place>>
-      places_;  // a place for each generation that has wanted taps of it
+  std::vector<Place> list_;
+  std::unordered_map<std::string_view, std::size_t> places_;  // by the ids that the shards hold: the last one in list_
   std::unordered_map<std::string, std::string> failures_;
 };
 

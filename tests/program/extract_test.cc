@@ -1,4 +1,4 @@
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
@@ -65,6 +65,31 @@ TEST(Extract, SaysWhichTapsThereAre) {
   EXPECT_THAT(
       run.err,
       HasSubstr("/upstreams/untrained/taps: model has no tap \"h3\"; it has h0, h1, h2, conv, proj, pos, input"));
+}
+
+TEST(Extract, RecordsWhatAnotherArithmeticChanges) {
+  const Workplace place(8);
+  EXPECT_EQ(place.run("untrained wide layers=2 hidden_size=64 heads=4 intermediate_size=128 conv_dim=64").code, 0);
+  Json study = place.read_study();
+  study["upstreams"] = {{"untrained", {{"model", "wide"}, {"compute", "bfloat16"}}}};
+  place.write_study(study);
+  const RunResult run = place.run("extract study.json", 2);
+  if (run.code == 2) {
+    EXPECT_THAT(run.err, HasSubstr("compute \"bfloat16\": this CPU has no instructions for bfloat16"));
+    return;
+  }
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("untrained: bfloat16 changes the features by up to "));
+  const Json record = Json::parse(place.read("features/untrained/compute.json"));
+  EXPECT_EQ(record["compute"], "bfloat16");
+  EXPECT_EQ(record["measured_on"], "u000");
+  for (const char* tap : {"h0", "h1", "h2"}) {
+    EXPECT_GT(record["change"][tap]["relative_rms"], 1e-4) << tap;
+    EXPECT_LT(record["change"][tap]["relative_rms"], 0.02) << tap;
+  }
+  study["upstreams"]["untrained"].erase("compute");
+  place.write_study(study);
+  EXPECT_THAT(place.run("extract study.json").err, HasSubstr("the store was made by another upstream under the name"));
 }
 
 TEST(Extract, RecordsWhatWindowsChange) {

@@ -1,5 +1,7 @@
 // tools/bench extract: audio seconds a second of `strata extract`, beside Hugging Face's on the same files.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 

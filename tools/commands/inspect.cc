@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/tensor/safetensors.h"
 #include "data/manifest/manifest.h"
+#include "data/store/apart.h"
 #include "data/store/store.h"
 #include "tools/commands/session.h"
 #include "trainers/report/results.h"
@@ -27,6 +28,12 @@ void inspect_safetensors(const fs::path& path) {
     fmt::print("  {} [{}] {}\n", name, shape, c10::toString(tensor.scalar_type()));
   }
   for (const auto& [key, value] : metadata) fmt::print("  {}: {}\n", key, value.size() > 200 ? value.substr(0, 200) + " .." : value);
+}
+
+void inspect_long_utterances(const fs::path& path) {
+  const Json record = read_json(path);
+  if (!record.is_object() || !record.contains("utterances")) throw DataError(fmt::format("{}: not a record of long utterances; `strata extract` makes it anew", path.string()));
+  fmt::print("    {} utterances are computed in windows: {}\n", record["utterances"].size(), record.value("change", Json()).dump());
 }
 
 /// What is known of a generation, or of a whole corpus.
@@ -54,9 +61,15 @@ void add_shard(const FeatureStore& store, const fs::path& folder, const ShardPla
   }
   holding.bytes += fs::file_size(path);
   try {
-    const ShardReader shard(path, store.taps_of(plan), store.description().type);
-    holding.failed += shard.failed().size();
-    for (const std::int64_t samples : shard.samples()) holding.samples += samples;
+    const std::string answer = apart(path, [&] {
+      const ShardReader shard(path, store.taps_of(plan), store.description().type);
+      std::int64_t samples = 0;
+      for (const std::int64_t of_one : shard.samples()) samples += of_one;
+      return Json{{"samples", samples}, {"failed", shard.failed().size()}}.dump();
+    });
+    const Json found = Json::parse(answer);
+    holding.samples += found.at("samples").get<std::int64_t>();
+    holding.failed += found.at("failed").get<std::size_t>();
   } catch (const DataError& e) {
     fmt::print("  {}\n", e.what());
   }
@@ -83,14 +96,13 @@ void inspect_stored_corpus(const FeatureStore& store, const fs::path& folder) {
   fmt::print("  corpus {}: {} utterances in {} generations of shards\n", folder.filename().string(), ids.size(),
              generations.size());
   for (std::size_t g = 0; g < generations.size(); ++g) {
+    if (generations[g].shards == 0) continue;  // its taps were taken away
     const std::string& packing = hdf5::name_of(compressions[g]);
     fmt::print("    generation {}: {}; taps {}; compression {}\n", g, generations[g].text(),
                fmt::join(generations[g].taps, ", "), packing);
   }
   const fs::path cut = folder / "long-utterances.json";
-  if (fs::exists(cut))
-    fmt::print("    {} utterances are computed in windows: {}\n", read_json(cut).at("utterances").size(),
-               read_json(cut).value("change", Json()).dump());
+  if (fs::exists(cut)) inspect_long_utterances(cut);
 }
 
 void inspect_upstream_store(const fs::path& folder) {
@@ -110,21 +122,26 @@ void inspect_upstream_store(const fs::path& folder) {
   for (const fs::path& corpus : corpora) inspect_stored_corpus(store, corpus);
 }
 
+std::string shard_text(const fs::path& path, const std::vector<Tap>& taps, hdf5::StoredType type) {
+  const ShardReader shard(path, taps, type);
+  std::string text =
+      fmt::format("{}: {} utterances, {}, compression {}, {} could not be decoded\n", path.string(), shard.ids().size(),
+                  size_text(fs::file_size(path)), hdf5::name_of(shard.compression()), shard.failed().size());
+  for (std::size_t t = 0; t < taps.size(); ++t) {
+    text += fmt::format("  /taps/{}/frames [{}, {}] {}\n", taps[t].name, shard.tap(t).frames.rows,
+                        shard.tap(t).frames.columns, hdf5::name_of(type));
+  }
+  for (const FailedUtterance& f : shard.failed()) text += fmt::format("  failed: {}: {}\n", f.id, f.reason);
+  return text;
+}
+
 void inspect_shard(const fs::path& path) {
   const FeatureStore store = FeatureStore::open(path.parent_path().parent_path());
   const CorpusPlan plan = CorpusPlan::load(path.parent_path());
   const auto planned = std::ranges::find(plan.shards(), path.filename().string(), &ShardPlan::name);
   if (planned == plan.shards().end())
     throw ConfigError(fmt::format("{}: the store has not planned this shard", path.string()));
-  const std::vector<Tap> taps = store.taps_of(*planned);
-  const ShardReader shard(path, taps, store.description().type);
-  fmt::print("{}: {} utterances, {}, compression {}, {} could not be decoded\n", path.string(), shard.ids().size(),
-             size_text(fs::file_size(path)), hdf5::name_of(shard.compression()), shard.failed().size());
-  for (std::size_t t = 0; t < taps.size(); ++t) {
-    fmt::print("  /taps/{}/frames [{}, {}] {}\n", taps[t].name, shard.tap(t).frames.rows, shard.tap(t).frames.columns,
-               hdf5::name_of(store.description().type));
-  }
-  for (const FailedUtterance& f : shard.failed()) fmt::print("  failed: {}: {}\n", f.id, f.reason);
+  fmt::print("{}", apart(path, [&] { return shard_text(path, store.taps_of(*planned), store.description().type); }));
 }
 
 void inspect_corpus(const fs::path& folder) {

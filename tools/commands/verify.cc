@@ -1,7 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "data/store/apart.h"
 #include "data/store/store.h"
 #include "tools/commands/session.h"
 #include "trainers/state/owner.h"
@@ -13,15 +17,33 @@ struct Findings {
   std::int64_t shards = 0, utterances = 0, bad = 0, missing = 0;
 };
 
+/// True if a shard holds, or could not decode, exactly what was planned for it.
+bool is_as_planned(const ShardReader& shard, const ShardPlan& plan) {
+  std::vector<std::string> held = shard.ids(), planned = plan.ids;
+  for (const FailedUtterance& f : shard.failed()) held.push_back(f.id);
+  std::sort(held.begin(), held.end());
+  std::sort(planned.begin(), planned.end());
+  return held == planned;
+}
+
+/// Why a shard that can be opened is bad, or "" if it is whole.
+std::string fault_of(const ShardReader& shard, const ShardPlan& plan) {
+  const auto damaged = shard.verify();
+  if (!damaged.empty()) return fmt::format("{}: {} utterances differ from their checksums, the first \"{}\"", shard.path().string(), damaged.size(), damaged.front());
+  if (!is_as_planned(shard, plan)) return fmt::format("{}: it holds {} utterances, which are not the {} that the plan has", shard.path().string(), shard.ids().size(), plan.ids.size());
+  return "";
+}
+
 /// Why a shard is bad, or "" if it is whole.
 std::string examine(const fs::path& path, const FeatureStore& store, const ShardPlan& plan, Findings& findings) {
   try {
-    const ShardReader shard(path, store.taps_of(plan), store.description().type);
-    findings.utterances += static_cast<std::int64_t>(shard.ids().size());
-    const auto damaged = shard.verify();
-    if (!damaged.empty()) return fmt::format("{}: {} utterances differ from their checksums, the first \"{}\"", path.string(), damaged.size(), damaged.front());
-    if (shard.ids().size() + shard.failed().size() != plan.ids.size()) return fmt::format("{}: it holds {} utterances, the plan has {}", path.string(), shard.ids().size(), plan.ids.size());
-    return "";
+    const std::string answer = apart(path, [&] {
+      const ShardReader shard(path, store.taps_of(plan), store.description().type);
+      return fmt::format("{} {}", shard.ids().size(), fault_of(shard, plan));
+    });
+    const std::size_t space = answer.find(' ');
+    findings.utterances += std::strtoll(answer.c_str(), nullptr, 10);
+    return answer.substr(space + 1);
   } catch (const Error& e) {
     return e.what();
   }

@@ -1,6 +1,11 @@
 #include "tools/goldens/tolerance.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/logical_or.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cmath>
 #include <exception>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -27,6 +28,7 @@
 #include "data/manifest/manifest.h"
 #include "data/store/strip.h"
 #include "distributed/work_server.h"
+#include "trainers/extract/changes.h"
 #include "trainers/extract/long_utterances.h"
 #include "trainers/state/owner.h"
 
@@ -88,6 +90,7 @@ void open_all(const Study& study, const ExtractOptions& options, Workshop& shop)
     shop.descriptions[name] = describe_store(name, entry, *shop.upstreams[name], study.file.string());
     shop.descriptions[name].provenance = options.provenance;
     shop.descriptions[name].provenance["model"] = entry.model;
+    shop.descriptions[name].provenance["compute"] = shop.upstreams[name]->compute();
   }
 }
 
@@ -146,9 +149,12 @@ void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, W
         const std::vector<PlannedUtterance> planned = planned_utterances(*job.corpus);
         job.plan.extend(planned, store.description(), treatment, options.shard_bytes);
         job.plan.save();
-        record_long_utterances(
-            job.plan.folder(), *job.upstream, indices_of(store.description().spec.taps, *job.upstream), planned,
-            [&](const std::string& id) { return treated_audio(job, job.corpus->utterances()[*job.corpus->find(id)]); });
+        const auto read = [&](const std::string& id) {
+          return treated_audio(job, job.corpus->utterances()[*job.corpus->find(id)]);
+        };
+        const std::vector<std::size_t> taps = indices_of(store.description().spec.taps, *job.upstream);
+        record_long_utterances(job.plan.folder(), *job.upstream, taps, planned, read);
+        record_compute(store.folder(), *job.upstream, taps, planned, read);
         bytes += bytes_to_write(job);
       }
       shop.jobs.push_back(std::move(job));
@@ -173,44 +179,55 @@ struct UnitResult {
   double audio_seconds = 0;
 };
 
-std::vector<at::Tensor> compute(const Job& job, const std::vector<std::size_t>& taps, const Utterance& utterance,
-                                std::int64_t* samples) {
-  std::vector<float> audio = treated_audio(job, utterance);
-  *samples = static_cast<std::int64_t>(audio.size());
-  const at::Tensor wave = at::from_blob(audio.data(), {*samples}, at::kFloat);
+/// A shard in memory.
+struct UnitFeatures {
+  std::vector<ShardUtterance> utterances;
+  std::vector<FailedUtterance> failed;
+  UnitResult result;
+};
+
+///   taps  of the upstream
+std::vector<at::Tensor> compute(const Job& job, const std::vector<std::size_t>& taps, std::vector<float>& audio) {
+  const at::Tensor wave = at::from_blob(audio.data(), {static_cast<std::int64_t>(audio.size())}, at::kFloat);
   std::vector<at::Tensor> features = job.upstream->forward(wave, taps);
   for (at::Tensor& tap : features) tap = tap.to(scalar_type(job.store->description().type)).contiguous();
   return features;
 }
 
-UnitResult compute_unit(const Job& job, const ShardPlan& shard) {
-  UnitResult result;
-  const std::vector<Tap> taps = job.store->taps_of(shard);
-  const std::vector<std::size_t> indices = indices_of(taps, *job.upstream);
-  std::vector<ShardUtterance> utterances;
-  std::vector<FailedUtterance> failed;
-  for (const std::string& id : shard.ids) {
-    const auto index = job.corpus->find(id);
-    if (!index) {
-      failed.push_back({id, "it is no longer in the manifest"});
+/// While an utterance is computed, the next one is decoded.
+UnitFeatures compute_unit(const Job& job, const ShardPlan& shard) {
+  UnitFeatures unit;
+  const std::vector<std::size_t> taps = indices_of(job.store->taps_of(shard), *job.upstream);
+  const auto find = [&](std::size_t i) -> const Utterance* {
+    const auto index = job.corpus->find(shard.ids[i]);
+    return index ? &job.corpus->utterances()[*index] : nullptr;
+  };
+  std::future<std::vector<float>> decoded;
+  const auto decode = [&](std::size_t i) {
+    const Utterance* utterance = i < shard.ids.size() ? find(i) : nullptr;
+    if (utterance) decoded = std::async(std::launch::async, [&job, utterance] { return treated_audio(job, *utterance); });
+  };
+  decode(0);
+  for (std::size_t i = 0; i < shard.ids.size(); ++i) {
+    const Utterance* utterance = find(i);
+    std::future<std::vector<float>> own = std::move(decoded);
+    decode(i + 1);
+    if (!utterance) {
+      unit.failed.push_back({shard.ids[i], "it is no longer in the manifest"});
       continue;
     }
-    const Utterance& utterance = job.corpus->utterances()[*index];
     try {
-      std::int64_t samples = 0;
-      std::vector<at::Tensor> features = compute(job, indices, utterance, &samples);
-      utterances.push_back({id, samples, std::move(features)});
-      result.audio_seconds += static_cast<double>(samples) / kSampleRateHz;
+      std::vector<float> audio = own.get();
+      unit.utterances.push_back({shard.ids[i], static_cast<std::int64_t>(audio.size()), compute(job, taps, audio)});
+      unit.result.audio_seconds += static_cast<double>(audio.size()) / kSampleRateHz;
     } catch (const DataError& e) {
-      log_warning("{}: utterance \"{}\" is left out: {}", utterance.place, id, e.what());
-      failed.push_back({id, e.what()});
+      log_warning("{}: utterance \"{}\" is left out: {}", utterance->place, shard.ids[i], e.what());
+      unit.failed.push_back({shard.ids[i], e.what()});
     }
   }
-  result.utterances = static_cast<std::int64_t>(utterances.size());
-  result.failed = static_cast<std::int64_t>(failed.size());
-  write_shard(job.plan.folder() / shard.name, taps, job.store->description().type, utterances, failed,
-              shard.compression);
-  return result;
+  unit.result.utterances = static_cast<std::int64_t>(unit.utterances.size());
+  unit.result.failed = static_cast<std::int64_t>(unit.failed.size());
+  return unit;
 }
 
 /// Hands out units on rank 0 and collects what came of them.
@@ -245,19 +262,34 @@ class Foreman {
   Progress progress_;
 };
 
-/// One worker thread: asks, computes, reports, until there is no more.
+/// One worker thread: asks, computes, reports, until there is no more. While a shard is written, the next one is computed.
 void work(const Workshop& shop, WorkServer& server, std::atomic<bool>& failed) {
   at::set_num_threads(1);
   const at::NoGradGuard no_grad;
+  std::future<UnitResult> writing;
+  const auto written = [&] {  // what to report
+    if (!writing.valid()) return Json::object();
+    const UnitResult done = writing.get();
+    return Json{{"done", {{"utterances", done.utterances}, {"failed", done.failed}, {"audio_seconds", done.audio_seconds}}}};
+  };
   Json question = Json::object();
   for (;;) {
     if (stop_requested() != 0) question["stop"] = true;
     const std::int64_t unit = server.ask(question)["unit"];
-    if (unit < 0 || failed) return;
+    if (unit < 0 || failed) break;
     const Unit& u = shop.units[static_cast<std::size_t>(unit)];
-    const UnitResult result = compute_unit(shop.jobs[u.job], shop.jobs[u.job].missing[u.shard]);
-    question = {{"done", {{"utterances", result.utterances}, {"failed", result.failed}, {"audio_seconds", result.audio_seconds}}}};
+    const Job& job = shop.jobs[u.job];
+    const ShardPlan& shard = job.missing[u.shard];
+    UnitFeatures features = compute_unit(job, shard);
+    question = written();
+    writing = std::async(std::launch::async, [&job, &shard, features = std::move(features)] {
+      write_shard(job.plan.folder() / shard.name, job.store->taps_of(shard), job.store->description().type,
+                  features.utterances, features.failed, shard.compression);
+      return features.result;
+    });
   }
+  question = written();
+  if (!question.empty()) server.ask(question);
 }
 
 void work_in_threads(const Workshop& shop, WorkServer& server, int threads) {
@@ -288,8 +320,12 @@ std::int64_t count_failed(const Workshop& shop) {
     for (const ShardPlan& shard : job.plan.shards()) {
       const fs::path sidecar = sidecar_path(job.plan.folder() / shard.name);
       if (!fs::exists(sidecar)) continue;
-      const Json record = Json::parse(read_file(sidecar));
-      for (const Json& f : record.at("failed")) ids.insert(f.at("id").get<std::string>());
+      try {
+        const Json record = Json::parse(read_file(sidecar));
+        for (const Json& f : record.at("failed")) ids.insert(f.at("id").get<std::string>());
+      } catch (const Json::exception& e) {
+        throw DataError(fmt::format("{}: not a valid sidecar of a shard: {}; `strata verify --repair` removes it, `strata extract` fills the hole", sidecar.string(), e.what()));
+      }
     }
     failed += static_cast<std::int64_t>(ids.size());
   }
@@ -328,7 +364,7 @@ StoreDescription describe_store(const std::string& name, const UpstreamEntry& en
     throw ConfigError(fmt::format("{} /upstreams/{}/taps: {} has no tap \"{}\"; it has {}", study_file, name,
                                   entry.model, tap, fmt::join(known, ", ")));
   }
-  const Json identity = {{"upstream", upstream.fingerprint()}, {"dtype", entry.dtype}, {"compute", "float32"}};
+  const Json identity = {{"upstream", upstream.fingerprint()}, {"dtype", entry.dtype}, {"compute", upstream.compute()}};
   description.fingerprint = sha256(identity.dump());
   return description;
 }

@@ -1,6 +1,6 @@
 #include "trainers/extract/long_utterances.h"
 
-#include <ATen/ATen.h>
+#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "trainers/extract/changes.h"
 
 namespace strata {
 namespace {
@@ -24,35 +25,28 @@ std::int64_t samples_to_measure(const Upstream& upstream, std::int64_t samples) 
   return std::min(samples, cut + cut / 4);
 }
 
-double ratio(const at::Tensor& difference, const at::Tensor& whole, bool rms) {
-  const auto size = [&](const at::Tensor& x) {
-    return (rms ? x.square().mean().sqrt() : x.abs().max()).item<double>();
-  };
-  const double of_whole = size(whole);
-  return of_whole > 0 ? size(difference) / of_whole : 0.0;
-}
-
-/// True if a record is of these utterances, and of these taps if any could be measured.
-bool is_about(const Json& record, const std::vector<std::string>& ids, const Upstream& upstream,
-              const std::vector<std::size_t>& taps) {
-  if (record.value("utterances", Json()) != Json(ids)) return false;
-  if (!record.contains("change")) return true;
-  return std::all_of(taps.begin(), taps.end(),
-                     [&](std::size_t tap) { return record["change"].contains(upstream.spec().taps[tap].name); });
+/// True if the record is there, of these utterances, and of these taps if any could be measured; one that is broken is
+/// made anew.
+bool is_recorded(const fs::path& path, const std::vector<std::string>& ids, const Upstream& upstream,
+                 const std::vector<std::size_t>& taps) {
+  try {
+    if (!fs::exists(path)) return false;
+    const Json record = read_json(path);
+    if (record.at("utterances") != Json(ids)) return false;
+    return !record.contains("change") || std::all_of(taps.begin(), taps.end(), [&](std::size_t tap) {
+      return record.at("change").contains(upstream.spec().taps[tap].name);
+    });
+  } catch (const Json::exception&) {
+    return false;
+  } catch (const ConfigError&) {
+    return false;
+  }
 }
 
 }  // namespace
 
 Json measure_windows(const Upstream& upstream, const std::vector<std::size_t>& taps, const at::Tensor& wave) {
-  const std::vector<at::Tensor> whole = upstream.forward_whole(wave, taps), cut = upstream.forward(wave, taps);
-  Json measured = Json::object();
-  for (std::size_t i = 0; i < taps.size(); ++i) {
-    const at::Tensor difference = (cut[i] - whole[i]).to(at::kDouble);
-    const at::Tensor reference = whole[i].to(at::kDouble);
-    measured[upstream.spec().taps[taps[i]].name] = {{"relative_rms", ratio(difference, reference, true)},
-                                                    {"relative_peak", ratio(difference, reference, false)}};
-  }
-  return measured;
+  return change_by_tap(upstream, taps, upstream.forward_whole(wave, taps), upstream.forward(wave, taps));
 }
 
 void record_long_utterances(const fs::path& corpus_folder, const Upstream& upstream,
@@ -64,7 +58,7 @@ void record_long_utterances(const fs::path& corpus_folder, const Upstream& upstr
   }
   if (ids.empty()) return;
   const fs::path path = corpus_folder / kFile;
-  if (fs::exists(path) && is_about(read_json(path), ids, upstream, taps)) return;
+  if (is_recorded(path, ids, upstream, taps)) return;
   Json record = {{"utterances", ids}};
   for (const std::string& id : ids) {
     try {

@@ -12,8 +12,7 @@
 
 namespace strata {
 
-/// What computing in windows does to the features of one utterance, by tap: the difference from those of the whole,
-/// relative_rms = rms(difference) / rms(whole) and relative_peak = peak(difference) / peak(whole).
+/// What computing in windows does to the features of one utterance: `change_by_tap` against those of the whole.
 Json measure_windows(const Upstream& upstream, const std::vector<std::size_t>& taps, const at::Tensor& wave);
 
 /// Writes CORPUS/long-utterances.json in the store, if there are utterances that `upstream` computes in windows: their

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -76,6 +77,16 @@ bool same_process(const Json& a, const Json& b) {
   return identity(a) == identity(b);
 }
 
+/// Removes what processes of this host left beside the record when they were killed.
+void remove_leftovers(const fs::path& record) {
+  const std::string ours = fmt::format("{}.{}.", record.filename().string(), host_name());
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(record.parent_path(), ignored)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with(ours) && start_time(std::strtoll(name.c_str() + ours.size(), nullptr, 10)).empty()) fs::remove(entry.path(), ignored);
+  }
+}
+
 }  // namespace
 
 Json Owner::live(const fs::path& folder) {
@@ -102,9 +113,14 @@ Owner::Owner(const fs::path& folder, const std::string& what) : path_(folder / "
     if (::rename(path_.c_str(), taken.c_str()) == 0) {
       if (read_record(taken) != other) ::link(taken.c_str(), path_.c_str());
       ::unlink(taken.c_str());
+    } else if (errno != ENOENT) {
+      const int failure = errno;
+      ::unlink(mine.c_str());
+      throw DataError(fmt::format("{}: cannot rename: {}", path_.string(), std::strerror(failure)));
     }
   }
   ::unlink(mine.c_str());
+  remove_leftovers(path_);
   heartbeat_ = std::thread([this] { beat(); });
 }
 

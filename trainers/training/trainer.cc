@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -112,8 +113,21 @@ TrialEnd Trainer::run() {
   return TrialEnd::kDone;
 }
 
+std::vector<std::string> Trainer::ids_of_step(std::int64_t step) {
+  return pick(data_.ids.at("train"), slice(order_.batch(step), group_.rank(), group_.size()));
+}
+
+/// The next batches come from disk while this one is worked on: two, so that the disk is busy when one ends early.
+void Trainer::prefetch() {
+  constexpr std::int64_t kAhead = 2;
+  for (prefetched_ = std::max(prefetched_, step_); prefetched_ <= step_ + kAhead; ++prefetched_) {
+    data_.source->prefetch(ids_of_step(prefetched_));
+  }
+}
+
 void Trainer::train_step() {
-  const auto mine = pick(data_.ids.at("train"), slice(order_.batch(step_), group_.rank(), group_.size()));
+  prefetch();
+  const auto mine = ids_of_step(step_);
   const std::int64_t size = flat_.numel();
   reduced_.zero_();
   at::Tensor tail_on_cpu = at::zeros({3}, at::kFloat);

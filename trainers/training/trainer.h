@@ -73,6 +73,9 @@ class Trainer {
   Parameters parameters(const at::Tensor& flat) const;
 
  private:
+  /// The utterances of a step that this rank works on.
+  std::vector<std::string> ids_of_step(std::int64_t step);
+  void prefetch();
   void train_step();
   void evaluate_and_save();
   void save() const;
@@ -94,6 +97,7 @@ class Trainer {
   at::Tensor flat_;      // [P] float32: all parameters, a leaf
   at::Tensor reduced_;   // [P + 3]: gradient (flat_'s), loss sum, utterances, stop votes; one all-reduce a step
   std::int64_t step_ = 0;
+  std::int64_t prefetched_ = 0;  // steps before it are being read from disk, or were
   bool stop_ = false;
   // Since the last evaluation:
   double loss_sum_ = 0, loss_count_ = 0, grad_norm_ = 0;

@@ -1,6 +1,8 @@
 #include "core/interfaces/layer_kernels.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/equal.h>
 #include <ATen/Parallel.h>
 
 #include "core/interfaces/layer_sum.h"

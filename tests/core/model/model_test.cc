@@ -1,6 +1,7 @@
 #include "core/model/model.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 
 #include "core/base/random.h"

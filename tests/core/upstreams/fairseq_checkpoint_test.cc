@@ -3,7 +3,10 @@
 // against its folder).
 #include "core/upstreams/fairseq_checkpoint.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/sin.h>
 #include <gmock/gmock.h>
 
 #include "core/base/error.h"

@@ -1,6 +1,7 @@
 #include "tests/core/upstreams/fuzz.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>

@@ -1,8 +1,13 @@
 #include "core/upstreams/packed_product.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include "core/base/error.h"
 #include "core/base/random.h"
 
 namespace strata {
@@ -16,24 +21,66 @@ at::Tensor random_matrix(std::int64_t rows, std::int64_t columns, std::uint64_t 
   return matrix;
 }
 
-TEST(PackedProduct, IsTheProductForAnyNumberOfRows) {
+TEST(PackedProduct, AddsTheProductForAnyNumberOfRows) {
   for (const auto& [in, out] : {std::pair{64, 64}, {96, 200}, {300, 70}}) {
-    const at::Tensor weight = random_matrix(out, in, 1), bias = random_matrix(1, out, 2).squeeze(0);
-    const auto product = PackedProduct::pack(weight, bias);
+    const at::Tensor weight = random_matrix(out, in, 1);
+    const auto product = PackedProduct::pack(weight);
     if (!product) return;  // this LibTorch has no MKL: ordinary products are taken
-    for (const int rows : {1, 2, 95, 96, 191, 192, 193, 287, 288, 384, 500}) {
-      const at::Tensor x = random_matrix(rows, in, 3);
-      const at::Tensor want = at::linear(x.to(at::kDouble), weight.to(at::kDouble), bias.to(at::kDouble));
-      const at::Tensor got = (*product)(x);
-      ASSERT_EQ(got.sizes(), want.sizes());
-      EXPECT_LT((got - want).abs().max().item<double>(), 1e-6 * want.abs().max().item<double>()) << rows;
+    for (const int rows : {0, 1, 2, 7, 95, 191, 192, 193, 384, 500, 1031}) {
+      const at::Tensor x = random_matrix(rows, in, 3), before = random_matrix(rows, out, 2);
+      const at::Tensor got = before.clone(), want = at::addmm(before.to(at::kDouble), x.to(at::kDouble), weight.t().to(at::kDouble));
+      product->add_to(got, x);
+      if (rows > 0) EXPECT_LT((got - want).abs().max().item<double>(), 1e-6 * want.abs().max().item<double>()) << rows;
+    }
+  }
+}
+
+TEST(PackedProduct, TakesRowsThatLieApart) {
+  const at::Tensor weight = random_matrix(80, 64, 1), wide = random_matrix(50, 200, 2);
+  const auto product = PackedProduct::pack(weight);
+  if (!product) return;
+  const at::Tensor x = wide.narrow(1, 3, 64), wide_out = at::zeros({50, 100}), out = wide_out.narrow(1, 10, 80);
+  product->add_to(out, x);
+  const at::Tensor want = x.to(at::kDouble).mm(weight.t().to(at::kDouble));
+  EXPECT_LT((out - want).abs().max().item<double>(), 1e-6 * want.abs().max().item<double>());
+  EXPECT_EQ(wide_out.narrow(1, 0, 10).abs().max().item<double>(), 0.0);
+  EXPECT_EQ(wide_out.narrow(1, 90, 10).abs().max().item<double>(), 0.0);
+}
+
+TEST(PackedProduct, RefusesWhatAreNoRows) {
+  const auto product = PackedProduct::pack(random_matrix(64, 64, 1));
+  if (!product) return;
+  const at::Tensor x = at::zeros({10, 64});
+  EXPECT_THROW(product->add_to(at::zeros({10, 63}), x), InternalError);
+  EXPECT_THROW(product->add_to(at::zeros({9, 64}), x), InternalError);
+  EXPECT_THROW(product->add_to(at::zeros({10, 64}), at::zeros({64, 10}).t()), InternalError);
+  EXPECT_THROW(product->add_to(at::zeros({10, 64}), x.to(at::kDouble)), InternalError);
+  EXPECT_THROW(product->add_to(at::zeros({10, 64}), at::zeros({200}).as_strided({10, 64}, {8, 1})), InternalError);
+}
+
+TEST(PackedProduct, RoundsToSixteenBits) {
+  for (const auto& [type, rounding] : {std::pair{at::kBFloat16, 1.0 / 256}, {at::kHalf, 1.0 / 2048}}) {
+    if (!PackedProduct::refusal(type).empty()) continue;
+    const at::Tensor weight = random_matrix(200, 96, 1);
+    const auto product = PackedProduct::pack(weight, type);
+    ASSERT_TRUE(product);
+    for (const int rows : {0, 1, 7, 193}) {
+      const at::Tensor x = random_matrix(rows, 110, 3).narrow(1, 5, 96), before = random_matrix(rows, 200, 2);
+      const at::Tensor added = before.clone(), written = before.clone();
+      const at::Tensor want = x.to(type).to(at::kDouble).mm(weight.to(type).t().to(at::kDouble));
+      product->add_to(added, x);
+      product->write(written, x);
+      if (rows == 0) continue;
+      const double allowed = rounding * want.abs().max().item<double>();
+      EXPECT_LT((written - want).abs().max().item<double>(), allowed) << rows;
+      EXPECT_LT((added - before - want).abs().max().item<double>(), allowed) << rows;
     }
   }
 }
 
 TEST(PackedProduct, IsForLargeMatricesOfFloat32) {
-  EXPECT_FALSE(PackedProduct::pack(at::zeros({8, 64}), at::zeros({8})));
-  EXPECT_FALSE(PackedProduct::pack(at::zeros({64, 64}, at::kDouble), at::zeros({64}, at::kDouble)));
+  EXPECT_FALSE(PackedProduct::pack(at::zeros({8, 64})));
+  EXPECT_FALSE(PackedProduct::pack(at::zeros({64, 64}, at::kDouble)));
 }
 
 }  // namespace

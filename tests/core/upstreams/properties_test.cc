@@ -1,5 +1,5 @@
 // What holds for every model of every family: shown on models with random sizes and switches.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/record_function.h>
 #include <gmock/gmock.h>
 

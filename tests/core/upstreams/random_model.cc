@@ -1,6 +1,8 @@
 #include "tests/core/upstreams/random_model.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linspace.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

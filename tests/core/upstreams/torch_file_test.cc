@@ -1,6 +1,7 @@
 #include "core/upstreams/torch_file.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 
 #include <fstream>

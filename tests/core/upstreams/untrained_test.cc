@@ -1,6 +1,10 @@
 #include "core/upstreams/untrained.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cos.h>
+#include <ATen/ops/sin.h>
 #include <gmock/gmock.h>
 
 #include "core/base/error.h"

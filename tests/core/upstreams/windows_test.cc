@@ -1,6 +1,7 @@
 #include "core/upstreams/windows.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 
 #include <numeric>

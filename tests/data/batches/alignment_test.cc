@@ -1,6 +1,6 @@
 #include "data/batches/alignment.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"

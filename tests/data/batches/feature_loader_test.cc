@@ -1,6 +1,6 @@
 #include "data/batches/feature_loader.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 
 #include "core/base/error.h"

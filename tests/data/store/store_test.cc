@@ -88,7 +88,7 @@ TEST(FeatureStore, RefusesWhatItCannotRead) {
             path.string() + ": the store holds \"zip\", which this Strata cannot read");
   with("taps", {{{"name", "h0"}, {"width", 0}, {"hop_samples", 320}, {"listed", true}}});
   EXPECT_EQ(error_of<DataError>([&] { FeatureStore::open(folder); }),
-            path.string() + ": tap h0 has no width or no frame rate");
+            path.string() + ": not a valid store.json: tap \"h0\" has no width or no frame rate");
   with("taps", 3);
   EXPECT_THAT(error_of<DataError>([&] { FeatureStore::open(folder); }),
               StartsWith(path.string() + ": not a valid store.json: "));
@@ -442,7 +442,7 @@ TEST_F(GrownStore, RefusesTapsOfChangedAudio) {
   add(store, {{"a", 1600}, {"b", 960}, {"c", 640}});
   EXPECT_EQ(error_of<ConfigError>([&] { CorpusFeatures(store, "c"); }),
             (folder_ / "c").string() +
-                ": \"a\" has 1600 samples in shard-00000.h5 and 1599 in shard-00003.h5: its audio changed before its "
+                ": \"a\" has 1600 samples in shard-00001.h5 and 1599 in shard-00003.h5: its audio changed before its "
                 "taps were added; extract it anew into another folder, or under another id");
   EXPECT_TRUE(CorpusFeatures(store, "c", store.spec_of({}).taps).contains("a"));
 }

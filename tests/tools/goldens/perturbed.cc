@@ -1,6 +1,6 @@
 #include "tests/tools/goldens/perturbed.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
 #include "core/tensor/safetensors.h"

@@ -45,6 +45,19 @@ TEST(Owner, TakesAFolderAndGivesItBack) {
   EXPECT_THAT(names_in(folder), IsEmpty());
 }
 
+TEST(Owner, RemovesWhatKilledProcessesLeft) {
+  const fs::path folder = fresh_folder();
+  const std::string host = own_record(folder)["host"];
+  const pid_t gone = ::fork();
+  if (gone == 0) std::_Exit(0);
+  ::waitpid(gone, nullptr, 0);
+  const std::string name = "owner.json." + host + ".", live = name + std::to_string(::getppid());
+  for (const char* ending : {"", ".part", ".dead"}) write_file_atomically(folder / (name + std::to_string(gone) + ending), "{");
+  write_file_atomically(folder / live, "{");
+  const Owner owner(folder, "strata sweep");
+  EXPECT_THAT(names_in(folder), ElementsAre("owner.json", live));
+}
+
 TEST(Owner, RefusesASecondAndNamesTheFirst) {
   const fs::path folder = fresh_folder();
   const Owner owner(folder, "strata sweep");

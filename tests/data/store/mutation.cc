@@ -1,0 +1,228 @@
+#include "tests/data/store/mutation.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <span>
+#include <stdexcept>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/hash.h"
+#include "core/base/random.h"
+#include "data/store/store.h"
+#include "data/store/verified.h"
+#include "tests/core/upstreams/mutator.h"
+#include "tests/data/store/small_store.h"
+
+namespace strata {
+namespace {
+
+const std::vector<Tap> kTaps = {{"h0", 4, 320}, {"h1", 3, 640}};
+constexpr auto kType = hdf5::StoredType::kFloat16;
+
+using Frames = std::map<std::string, std::string>;  // by utterance and tap
+
+std::vector<PlannedUtterance> planned() {
+  std::vector<PlannedUtterance> utterances;
+  for (int u = 0; u < 8; ++u) utterances.push_back({fmt::format("u{}", u), 320});
+  return utterances;
+}
+
+/// Two shards of four utterances, one of which could not be decoded.
+void write_whole(const fs::path& folder) {
+  fs::remove_all(folder);
+  const FeatureStore store =
+      FeatureStore::open_or_create(folder, {"small", "fingerprint", kType, {kTaps, 400}, {{"model", "m"}}});
+  CorpusPlan plan = CorpusPlan::load(store.corpus_folder("c"));
+  plan.extend(planned(), store.description(), Json::array(), 40);  // an utterance has 11 bytes
+  plan.save();
+  for (const ShardPlan& shard : plan.shards()) {
+    std::vector<ShardUtterance> utterances;
+    for (std::size_t u = 1; u < shard.ids.size(); ++u) {
+      const auto frames = static_cast<std::int64_t>(shard.ids[u].back() - '0');
+      utterances.push_back(utterance(shard.ids[u], kTaps, {frames, (frames + 1) / 2}, kType));
+    }
+    write_shard(plan.folder() / shard.name, kTaps, kType, utterances, {{shard.ids[0], "no such file"}});
+  }
+  VerifiedShards verified(plan.folder());
+  for (const ShardPlan& shard : plan.shards()) verified.add(ShardReader(plan.folder() / shard.name, kTaps, kType));
+  verified.save();
+}
+
+/// Reads all there is, as the program does; utterances whose checksums differ are counted in `damaged`.
+Frames read_all(const fs::path& folder, std::size_t* damaged) {
+  const FeatureStore store = FeatureStore::open(folder);
+  CorpusPlan plan = CorpusPlan::load(store.corpus_folder("c"));
+  plan.extend(planned(), store.description(), Json::array(), 40);  // an utterance has 11 bytes
+  const VerifiedShards verified(store.corpus_folder("c"));
+  const CorpusFeatures features(store, "c");
+  Frames frames;
+  for (const auto& shard : features.shards()) {
+    *damaged += shard->verify().size();
+    verified.contains(*shard);
+    for (const std::string& id : shard->ids()) {
+      for (std::size_t t = 0; t < store.description().spec.taps.size(); ++t) {
+        features.prefetch(id, t);
+        const at::Tensor x = features.read(id, t).contiguous();
+        frames[fmt::format("{}/{}", id, t)] = fmt::format("{} {} ", x.size(0), x.size(1)) +
+                                              std::string(static_cast<const char*>(x.const_data_ptr()), x.nbytes());
+      }
+    }
+  }
+  return frames;
+}
+
+enum Answer { kRefused, kDamaged, kWhole, kDied };
+
+/// Throws std::runtime_error for an answer that is not allowed.
+Answer answer_of(const fs::path& folder, const Frames& expected, bool frames_may_differ) {
+  try {
+    std::size_t damaged = 0;
+    const Frames found = read_all(folder, &damaged);
+    if (damaged > 0) return kDamaged;
+    if (frames_may_differ) return kWhole;
+    for (const auto& [name, frames] : found) {
+      if (!expected.contains(name) || expected.at(name) != frames)
+        throw std::runtime_error(name + " has other frames than were written, and nothing tells");
+    }
+    return kWhole;
+  } catch (const Error& e) {
+    const std::string what = e.what();
+    if (what.find('\n') != std::string::npos || what.find(folder.string()) == std::string::npos)
+      throw std::runtime_error("an error that is not one line with the file's name: " + what);
+    return kRefused;
+  }
+}
+
+constexpr int kNotAllowed = 9;
+
+/// HDF5 may die of a hostile file, our own code may not: calls of the library are made under its lock.
+void exit_by_culprit(int) { std::_Exit(hdf5::library_lock().try_lock() ? kNotAllowed : kDied); }
+
+/// The answer that a process of its own gives.
+Answer answer_of_child(const std::function<Answer()>& answer) {
+  constexpr rlim_t kSeconds = 20;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL, SIGXCPU}) ::signal(signal, exit_by_culprit);
+    const rlimit limit{kSeconds, kSeconds + 1};
+    ::setrlimit(RLIMIT_CPU, &limit);
+    try {
+      std::_Exit(answer());
+    } catch (const std::exception& e) {
+      fmt::print(stderr, "{}\n", e.what());
+      std::_Exit(kNotAllowed);
+    }
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) > kDied)
+    throw std::runtime_error(fmt::format("it ended with status {}", status));
+  return static_cast<Answer>(WEXITSTATUS(status));
+}
+
+/// Not flushed, unlike all that Strata writes: thousands of cases need not survive.
+void write(const fs::path& path, const std::string& content) { std::ofstream(path, std::ios::binary) << content; }
+
+void change(const fs::path& path, const std::function<std::string(const std::string&)>& to) {
+  write(path, to(read_file(path)));
+}
+
+void swap_files(const fs::path& one, const fs::path& other) {
+  fs::rename(one, one.string() + ".tmp");
+  fs::rename(other, one);
+  fs::rename(one.string() + ".tmp", other);
+}
+
+/// Two stretches of equal length change places.
+std::string swapped(std::string content, Mutator& mutator) {
+  const std::size_t length = 1 + mutator.below(content.size() / 4), room = content.size() - 2 * length;
+  const std::size_t first = mutator.below(room + 1), second = first + length + mutator.below(room - first + 1);
+  std::swap_ranges(content.begin() + static_cast<std::ptrdiff_t>(first),
+                   content.begin() + static_cast<std::ptrdiff_t>(first + length),
+                   content.begin() + static_cast<std::ptrdiff_t>(second));
+  return content;
+}
+
+/// Changes the tables and HDF5's own structures; the sidecar then fits.
+void make_hostile(const fs::path& shard, Mutator& mutator) {
+  change(shard, [&](const std::string& content) { return mutator.bytes(content); });
+  const std::string content = read_file(shard);
+  Json sidecar = read_json(sidecar_path(shard));
+  sidecar["size_bytes"] = content.size();
+  sidecar["frame_data"] = Json::array();
+  sidecar["checksum"] = fmt::format("{:016x}", xxh3(std::as_bytes(std::span(content.data(), content.size()))));
+  write(sidecar_path(shard), sidecar.dump());
+}
+
+void damage(const std::string& campaign, const fs::path& folder, Mutator& mutator) {
+  const fs::path corpus = folder / "c", shard = corpus / "shard-00000.h5", other = corpus / "shard-00001.h5";
+  const auto json = [&](const std::string& content) { return mutator.json(content); };
+  if (campaign == "shard") {
+    change(shard, [&](const std::string& content) { return mutator.bytes(content); });
+  } else if (campaign == "swap") {
+    switch (mutator.below(4)) {
+      case 0:
+        swap_files(shard, other);
+        break;
+      case 1:
+        swap_files(sidecar_path(shard), sidecar_path(other));
+        break;
+      default:
+        change(shard, [&](const std::string& content) { return swapped(content, mutator); });
+    }
+  } else if (campaign == "sidecar") {
+    change(sidecar_path(shard), json);
+  } else if (campaign == "store") {
+    change(folder / "store.json", json);
+  } else if (campaign == "generation") {
+    change(corpus / "generation-000.json", json);
+  } else if (campaign == "verified") {
+    change(corpus / "verified.json", json);
+  } else {
+    make_hostile(shard, mutator);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> mutation_campaigns() {
+  return {"shard", "swap", "sidecar", "store", "generation", "verified", "hostile"};
+}
+
+MutationResult mutate_stores(const std::string& campaign, std::uint64_t seed, std::int64_t first, std::int64_t count,
+                             const fs::path& work) {
+  const fs::path whole = work / "whole", folder = work / "store";
+  write_whole(whole);
+  std::size_t damaged = 0;
+  const Frames expected = read_all(whole, &damaged);
+  MutationResult result;
+  for (std::int64_t c = first; c < first + count; ++c) {
+    fs::remove_all(folder);
+    fs::copy(whole, folder, fs::copy_options::recursive);
+    Mutator mutator({seed, key_of(campaign), static_cast<std::uint64_t>(c)});
+    damage(campaign, folder, mutator);
+    try {
+      const bool hostile = campaign == "hostile";
+      const auto answer = [&] { return answer_of(folder, expected, hostile); };
+      const Answer given = hostile ? answer_of_child(answer) : answer();
+      (given == kRefused   ? result.refused
+       : given == kDamaged ? result.damaged
+       : given == kWhole   ? result.whole
+                           : result.died) += 1;
+    } catch (const std::exception& e) {
+      throw std::runtime_error(fmt::format("{}, seed {}, case {}: {}", campaign, seed, c, e.what()));
+    }
+  }
+  return result;
+}
+
+}  // namespace strata
