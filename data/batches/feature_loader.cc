@@ -61,7 +61,7 @@ FeatureBatch FeatureLoader::load(const std::vector<std::string>& ids) const {
   for (const LoaderSource& source : sources_) {
     const auto layers = static_cast<std::int64_t>(source.chosen.size());
     const bool copied = std::all_of(source.chosen.begin(), source.chosen.end(), [&](std::size_t tap) { return alignment_.copies(source.taps[tap]); });
-    const at::ScalarType type = copied && count > 0 ? source.features->read(ids.front(), source.chosen.front()).scalar_type() : at::kFloat;
+    const at::ScalarType type = copied && count > 0 ? source.features->dtype() : at::kFloat;
     at::Tensor out = at::zeros({count, longest, layers, source.taps[source.chosen.front()].width}, type);
     for (std::int64_t b = 0; b < count; ++b) {
       const std::int64_t length = batch.lengths.const_data_ptr<std::int64_t>()[b];

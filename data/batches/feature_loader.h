@@ -14,7 +14,8 @@ namespace strata {
 
 /// Features of some utterances, ready for a model.
 struct FeatureBatch {
-  std::vector<at::Tensor> features;  // per upstream: [B, T, L, D] as stored or float32, zero past lengths[b]
+  std::vector<at::Tensor>
+      features;  // per upstream: [B, T, L, D] as stored (int8: float32) or float32, zero past lengths[b]
   at::Tensor lengths;                // [B] int64, 1 <= lengths[b] <= T
 };
 
@@ -31,7 +32,7 @@ class BatchSource {
 /// What a loader reads of one upstream.
 struct LoaderSource {
   const CorpusFeatures* features = nullptr;
-  std::vector<Tap> taps;                // of the store
+  std::vector<Tap> taps;                // that `features` was opened for
   std::vector<std::size_t> chosen;      // indices into taps, in the order of the layers
 };
 
@@ -42,7 +43,7 @@ class FeatureLoader : public BatchSource {
   /// Throws ConfigError if widths within an upstream differ or rates do not fit.
   explicit FeatureLoader(std::vector<LoaderSource> sources, const AlignmentRule& rule = {});
 
-  /// Features come in the type they are stored in; in float32 where the alignment computes.
+  /// Features come in the type they are stored in; in float32 where that is int8 or the alignment computes.
   FeatureBatch load(const std::vector<std::string>& ids) const override;
   void prefetch(const std::vector<std::string>& ids) const override;
 

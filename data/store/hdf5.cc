@@ -55,6 +55,63 @@ std::vector<T> read_vector(const Id& parent, const std::string& name, hid_t memo
   return values;
 }
 
+/// An open dataset and what describes it.
+struct OpenSet {
+  OpenSet(const Id& parent, const std::string& name, const std::string& place)
+      : set(check(H5Dopen2(parent.get(), name.c_str(), H5P_DEFAULT), place, ("open " + name).c_str()), H5Dclose),
+        type(H5Dget_type(set.get()), H5Tclose),
+        space(H5Dget_space(set.get()), H5Sclose),
+        creation(H5Dget_create_plist(set.get()), H5Pclose) {}
+  Id set, type, space, creation;
+};
+
+std::int64_t contiguous_offset(const OpenSet& set, hsize_t rows, const std::string& name, const std::string& place) {
+  const haddr_t offset = H5Dget_offset(set.set.get());
+  if (offset == HADDR_UNDEF && rows != 0)
+    throw DataError(fmt::format("{} \"{}\": HDF5 does not tell where the data are", place, name));
+  return offset == HADDR_UNDEF ? 0 : static_cast<std::int64_t>(offset);
+}
+
+/// The rows of a chunk if chunks are of whole rows and their filters shuffle and deflate; else 0.
+std::int64_t deflated_chunk_rows(const OpenSet& set, hsize_t columns) {
+  hsize_t chunk[2] = {0, 0};
+  if (H5Pget_layout(set.creation.get()) != H5D_CHUNKED || H5Pget_chunk(set.creation.get(), 2, chunk) != 2 ||
+      chunk[1] != columns)
+    return 0;
+  if (H5Pget_nfilters(set.creation.get()) != 2) return 0;
+  const H5Z_filter_t filters[2] = {H5Z_FILTER_SHUFFLE, H5Z_FILTER_DEFLATE};
+  for (unsigned f = 0; f < 2; ++f) {
+    unsigned flags = 0;
+    std::size_t no_values = 0;
+    if (H5Pget_filter2(set.creation.get(), f, &flags, &no_values, nullptr, 0, nullptr, nullptr) != filters[f]) return 0;
+  }
+  return static_cast<std::int64_t>(chunk[0]);
+}
+
+std::vector<ChunkPlace> chunk_places(const OpenSet& set, const Extent& extent, const std::string& name,
+                                     const std::string& place) {
+  hsize_t stored = 0;
+  check(H5Dget_num_chunks(set.set.get(), set.space.get(), &stored), place, ("list the chunks of " + name).c_str());
+  const std::int64_t wanted = extent.rows / extent.chunk_rows + (extent.rows % extent.chunk_rows != 0 ? 1 : 0);
+  if (wanted > kMaxChunks || static_cast<hsize_t>(wanted) != stored) {
+    throw DataError(fmt::format("{} \"{}\": it has {} chunks, expected {} and at most {}", place, name, stored, wanted,
+                                kMaxChunks));
+  }
+  std::vector<ChunkPlace> chunks;
+  for (std::int64_t c = 0; c < wanted; ++c) {
+    const hsize_t first[2] = {static_cast<hsize_t>(c * extent.chunk_rows), 0};
+    unsigned skipped = 0;
+    haddr_t offset = HADDR_UNDEF;
+    hsize_t size = 0;
+    check(H5Dget_chunk_info_by_coord(set.set.get(), first, &skipped, &offset, &size), place,
+          ("find a chunk of " + name).c_str());
+    if (offset == HADDR_UNDEF || skipped != 0)
+      throw DataError(fmt::format("{} \"{}\": chunk {} is not there, or did not pass its filters", place, name, c));
+    chunks.push_back({static_cast<std::int64_t>(offset), static_cast<std::int64_t>(size)});
+  }
+  return chunks;
+}
+
 }  // namespace
 
 std::mutex& library_lock() {
@@ -71,7 +128,7 @@ template herr_t check(herr_t, const std::string&, const char*);
 template hid_t check(hid_t, const std::string&, const char*);
 
 const std::vector<std::string>& stored_type_names() {
-  static const std::vector<std::string> names = {"float32", "float16", "bfloat16"};
+  static const std::vector<std::string> names = {"float32", "float16", "bfloat16", "int8"};
   return names;
 }
 
@@ -84,9 +141,26 @@ StoredType stored_type(const std::string& name) {
 
 const std::string& name_of(StoredType type) { return stored_type_names()[static_cast<std::size_t>(type)]; }
 
-std::int64_t bytes_of(StoredType type) { return type == StoredType::kFloat32 ? 4 : 2; }
+std::int64_t bytes_of(StoredType type) { return type == StoredType::kFloat32 ? 4 : type == StoredType::kInt8 ? 1 : 2; }
+
+const std::vector<std::string>& compression_names() {
+  static const std::vector<std::string> names = {"none", "deflate"};
+  return names;
+}
+
+Compression compression(const std::string& name) {
+  const auto& names = compression_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) throw DataError(fmt::format("unknown compression \"{}\"", name));
+  return static_cast<Compression>(found - names.begin());
+}
+
+const std::string& name_of(Compression compression) {
+  return compression_names()[static_cast<std::size_t>(compression)];
+}
 
 Id make_type(StoredType type) {
+  if (type == StoredType::kInt8) return Id(H5Tcopy(H5T_STD_I8LE), H5Tclose);
   Id made(H5Tcopy(H5T_IEEE_F32LE), H5Tclose);
   if (type == StoredType::kFloat32) return made;
   const bool half = type == StoredType::kFloat16;
@@ -136,6 +210,30 @@ void write_dataset(const Id& parent, const std::string& name, const Id& type, co
                      place, ("create " + name).c_str()), H5Dclose);
   if (std::find(shape.begin(), shape.end(), hsize_t{0}) != shape.end()) return;
   check(H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), place, ("write " + name).c_str());
+}
+
+void write_chunks(const Id& parent, const std::string& name, const Id& type, std::int64_t rows, std::int64_t columns,
+                  std::int64_t chunk_rows, const std::vector<std::string>& chunks, const std::string& place) {
+  // The level is only a note for readers; the chunks come deflated.
+  constexpr unsigned kLevel = 6;
+  const hsize_t shape[2] = {static_cast<hsize_t>(rows), static_cast<hsize_t>(columns)};
+  const hsize_t chunk[2] = {static_cast<hsize_t>(chunk_rows), static_cast<hsize_t>(columns)};
+  const Id space(H5Screate_simple(2, shape, nullptr), H5Sclose);
+  const Id properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_obj_track_times(properties.get(), false);
+  H5Pset_chunk(properties.get(), 2, chunk);
+  H5Pset_shuffle(properties.get());
+  check(H5Pset_deflate(properties.get(), kLevel), place, "use its filter deflate");
+  H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);
+  const Id set(
+      check(H5Dcreate2(parent.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+            place, ("create " + name).c_str()),
+      H5Dclose);
+  for (std::size_t c = 0; c < chunks.size(); ++c) {
+    const hsize_t first[2] = {c * chunk[0], 0};
+    check(H5Dwrite_chunk(set.get(), H5P_DEFAULT, 0, first, chunks[c].size(), chunks[c].data()), place,
+          ("write " + name).c_str());
+  }
 }
 
 void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place) {
@@ -190,21 +288,61 @@ std::vector<std::string> read_texts(const Id& parent, const std::string& name, c
   return values;
 }
 
+std::vector<std::string> names_in(const Id& parent, const std::string& group, const std::string& place) {
+  const Id opened(check(H5Gopen2(parent.get(), group.c_str(), H5P_DEFAULT), place, ("open " + group).c_str()),
+                  H5Gclose);
+  H5G_info_t info;
+  check(H5Gget_info(opened.get(), &info), place, ("read " + group).c_str());
+  std::vector<std::string> names;
+  for (hsize_t i = 0; i < info.nlinks; ++i) {
+    char name[256];
+    const ssize_t length =
+        H5Lget_name_by_idx(opened.get(), ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
+    check(static_cast<hid_t>(length), place, ("read " + group).c_str());
+    names.emplace_back(name);
+  }
+  return names;
+}
+
 Extent locate(const Id& parent, const std::string& name, StoredType expected, const std::string& place) {
-  const Id set(check(H5Dopen2(parent.get(), name.c_str(), H5P_DEFAULT), place, ("open " + name).c_str()), H5Dclose);
-  const Id type(H5Dget_type(set.get()), H5Tclose);
-  const Id space(H5Dget_space(set.get()), H5Sclose);
-  const Id creation(H5Dget_create_plist(set.get()), H5Pclose);
+  const OpenSet set(parent, name, place);
   hsize_t dims[2] = {0, 0};
-  if (H5Sget_simple_extent_ndims(space.get()) != 2 || H5Sget_simple_extent_dims(space.get(), dims, nullptr) != 2) {
+  if (H5Sget_simple_extent_ndims(set.space.get()) != 2 ||
+      H5Sget_simple_extent_dims(set.space.get(), dims, nullptr) != 2) {
     throw DataError(fmt::format("{} \"{}\": expected [frames, width]", place, name));
   }
-  if (H5Tequal(type.get(), make_type(expected).get()) <= 0 || H5Pget_layout(creation.get()) != H5D_CONTIGUOUS) {
-    throw DataError(fmt::format("{} \"{}\": expected contiguous {}", place, name, name_of(expected)));
+  Extent extent;
+  extent.rows = static_cast<std::int64_t>(dims[0]);
+  extent.columns = static_cast<std::int64_t>(dims[1]);
+  const bool contiguous = H5Pget_layout(set.creation.get()) == H5D_CONTIGUOUS;
+  if (!contiguous) extent.chunk_rows = deflated_chunk_rows(set, dims[1]);
+  if (H5Tequal(set.type.get(), make_type(expected).get()) <= 0 || (!contiguous && extent.chunk_rows == 0)) {
+    throw DataError(
+        fmt::format("{} \"{}\": expected {}, contiguous or in chunks of whole frames by shuffle and deflate", place,
+                    name, name_of(expected)));
   }
-  const haddr_t offset = H5Dget_offset(set.get());
-  if (offset == HADDR_UNDEF && dims[0] != 0) throw DataError(fmt::format("{} \"{}\": HDF5 does not tell where the data are", place, name));
-  return {offset == HADDR_UNDEF ? 0 : static_cast<std::int64_t>(offset), static_cast<std::int64_t>(dims[0]), static_cast<std::int64_t>(dims[1])};
+  if (contiguous) {
+    extent.offset_bytes = contiguous_offset(set, dims[0], name, place);
+  } else {
+    extent.chunks = chunk_places(set, extent, name, place);
+  }
+  return extent;
+}
+
+Extent locate_floats(const Id& parent, const std::string& name, const std::string& place) {
+  const OpenSet set(parent, name, place);
+  hsize_t rows = 0;
+  if (H5Sget_simple_extent_ndims(set.space.get()) != 1 ||
+      H5Sget_simple_extent_dims(set.space.get(), &rows, nullptr) != 1 ||
+      H5Tequal(set.type.get(), make_type(StoredType::kFloat32).get()) <= 0 ||
+      H5Pget_layout(set.creation.get()) != H5D_CONTIGUOUS) {
+    throw DataError(fmt::format("{} \"{}\": expected a contiguous list of float32", place, name));
+  }
+  Extent extent;
+  extent.offset_bytes = contiguous_offset(set, rows, name, place);
+  extent.rows = static_cast<std::int64_t>(rows);
+  extent.columns = 1;
+  return extent;
 }
 
 }  // namespace strata::hdf5

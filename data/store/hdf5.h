@@ -41,15 +41,22 @@ class Id {
 template <class T>
 T check(T result, const std::string& place, const char* operation);
 
-/// The element types that frames are stored in.
-enum class StoredType { kFloat32, kFloat16, kBFloat16 };
-/// "float32", "float16", "bfloat16".
+/// The element types that frames are stored in. int8 has a float32 scale per frame beside it (int8.h).
+enum class StoredType { kFloat32, kFloat16, kBFloat16, kInt8 };
+/// "float32", "float16", "bfloat16", "int8".
 const std::vector<std::string>& stored_type_names();
 StoredType stored_type(const std::string& name);
 const std::string& name_of(StoredType type);
 std::int64_t bytes_of(StoredType type);
 /// bfloat16 is an HDF5 float type with 8 exponent and 7 fraction bits; any HDF5 converts it.
 Id make_type(StoredType type);
+
+/// How frames are packed: as they are, or in chunks by HDF5's own filters shuffle and deflate, which any HDF5 undoes.
+enum class Compression { kNone, kDeflate };
+/// "none", "deflate".
+const std::vector<std::string>& compression_names();
+Compression compression(const std::string& name);
+const std::string& name_of(Compression compression);
 
 /// Stops HDF5 from printing its error stack; errors come as exceptions of ours.
 void silence();
@@ -67,6 +74,10 @@ Id create_group(const Id& parent, const std::string& name, const std::string& pl
 /// so that equal content makes equal files.
 void write_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
                    const void* values, const std::string& place);
+/// Writes a dataset [rows, columns] whose chunks of `chunk_rows` rows have passed shuffle and deflate already
+/// (chunk.h).
+void write_chunks(const Id& parent, const std::string& name, const Id& type, std::int64_t rows, std::int64_t columns,
+                  std::int64_t chunk_rows, const std::vector<std::string>& chunks, const std::string& place);
 void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place);
 void write_uint64s(const Id& parent, const std::string& name, const std::vector<std::uint64_t>& values, const std::string& place);
 /// Fixed-length UTF-8, zero-padded to the longest.
@@ -77,13 +88,30 @@ std::vector<std::int64_t> read_int64s(const Id& parent, const std::string& name,
 std::vector<std::uint64_t> read_uint64s(const Id& parent, const std::string& name, const std::string& place);
 std::vector<std::string> read_texts(const Id& parent, const std::string& name, const std::string& place);
 
-/// Where the bytes of a contiguous two-dimensional dataset lie in its file.
-struct Extent {
+/// Names of what a group holds.
+std::vector<std::string> names_in(const Id& parent, const std::string& group, const std::string& place);
+
+/// Where a chunk of a compressed dataset lies in its file.
+struct ChunkPlace {
   std::int64_t offset_bytes = 0;
+  std::int64_t size_bytes = 0;
+};
+
+/// Where the bytes of a two-dimensional dataset lie in its file.
+struct Extent {
+  std::int64_t offset_bytes = 0;  // of contiguous data
   std::int64_t rows = 0;
   std::int64_t columns = 0;
+  std::int64_t chunk_rows = 0;     // 0: contiguous
+  std::vector<ChunkPlace> chunks;  // else: one for every chunk_rows rows, the last one filled up
 };
-/// Throws DataError if the dataset has another type than `type`, is not contiguous or not two-dimensional.
+/// At most this many chunks make a dataset: HDF5 1.10 looks through all of them to find one.
+inline constexpr std::int64_t kMaxChunks = 1 << 14;
+/// Throws DataError if the dataset has another type than `type`, is not two-dimensional, or is neither contiguous nor
+/// made of chunks of whole rows, all there, that passed shuffle and deflate. Whether the places lie in the file is not
+/// checked.
 Extent locate(const Id& parent, const std::string& name, StoredType type, const std::string& place);
+/// The same of a contiguous float32 list [rows]; columns is 1.
+Extent locate_floats(const Id& parent, const std::string& name, const std::string& place);
 
 }  // namespace strata::hdf5

@@ -13,6 +13,7 @@
 #include "core/config/json.h"
 #include "core/tensor/feature_spec.h"
 #include "data/store/hdf5.h"
+#include "data/store/int8.h"
 
 namespace strata {
 
@@ -20,7 +21,8 @@ namespace strata {
 struct ShardUtterance {
   std::string id;
   std::int64_t samples = 0;          // at 16 kHz
-  std::vector<at::Tensor> features;  // one [T, D] per tap of the store, in the stored dtype, contiguous
+  std::vector<at::Tensor> features;  // one [T, D] per tap of the shard, in scalar_type of the stored type, contiguous
+  std::vector<at::Tensor> scales = {};  // [T] float32 per tap, if the features are in int8 already
 };
 
 /// An utterance that could not be read: it is recorded beside the shard instead.
@@ -29,28 +31,43 @@ struct FailedUtterance {
   std::string reason;
 };
 
-/// Writes `path` (shard-00000.h5) and its sidecar (shard-00000.json): beside, flushed, renamed; the sidecar first, so that a
-/// shard that is there is whole and can be verified. The file is made in memory first. Equal content gives equal bytes. Layout: contract of the feature store.
-///   /utterances/{id, samples}, /taps/<name>/{frames [sum T, D], first, count, checksum}
+/// Writes `path` (shard-00000.h5) and its sidecar (shard-00000.json): beside, flushed, renamed; the sidecar first, so
+/// that a shard that is there is whole and can be verified. The file is made in memory first. Equal content gives equal
+/// bytes. Layout: contract of the feature store.
+///   /utterances/{id, samples}, /taps/<name>/{frames [sum T, D], first, count, checksum}, and scale [sum T] float32 of
+///   int8
+/// Compressed frames are in chunks of whole frames, at least 128 KiB before compression; all else is as without.
 /// Throws DataError (full disk, no permission) and leaves no shard and no partial file.
 void write_shard(const std::filesystem::path& path, const std::vector<Tap>& taps, hdf5::StoredType type,
-                 const std::vector<ShardUtterance>& utterances, const std::vector<FailedUtterance>& failed);
+                 const std::vector<ShardUtterance>& utterances, const std::vector<FailedUtterance>& failed,
+                 hdf5::Compression compression = hdf5::Compression::kNone);
 
 /// One tap of an open shard.
 struct ShardTap {
   hdf5::Extent frames;               // [rows, D] of the stored type
+  hdf5::Extent scale;                // of int8: [rows] float32
   std::vector<std::int64_t> first;   // per utterance: first row
   std::vector<std::int64_t> count;   // per utterance: T
-  std::vector<std::uint64_t> checksum;  // per utterance: XXH3-64 of its stored bytes
+  std::vector<std::uint64_t>
+      checksum;  // per utterance: XXH3-64 of its stored bytes before compression, of int8 frames and then scales
 };
 
-/// A shard opened for reading. HDF5 tells where the frames are and is then closed; the file stays mapped, so that frames are
-/// the pages of the file themselves, shared by all ranks of a node. It keeps no file open. Nothing in the file is trusted:
-/// the sidecar's checksum is verified before HDF5 sees the file, and every offset is held against the file's size.
-/// Immutable after construction and thread-safe.
+/// Frames as they are stored.
+struct StoredFrames {
+  at::Tensor values;  // [T, D] in the stored type itself
+  at::Tensor scale;   // of int8: [T] float32; else undefined
+};
+
+/// A shard opened for reading; how it is compressed it tells itself. HDF5 tells where the frames are and is then
+/// closed; the file stays mapped, so that frames are the pages of the file themselves, shared by all ranks of a node.
+/// It keeps no file open. Nothing in the file is trusted: the sidecar's checksum is verified before HDF5 sees the file,
+/// and every offset is held against the file's size, as is what compressed frames may come to. Immutable after
+/// construction and thread-safe.
 class ShardReader {
  public:
-  /// Opens the shard and its sidecar. Throws DataError that names the file and what is wrong.
+  /// Opens the shard and its sidecar.
+  ///   taps  those that can be read; the shard may hold more, which are then not verified either
+  /// Throws DataError that names the file and what is wrong.
   ShardReader(std::filesystem::path path, const std::vector<Tap>& taps, hdf5::StoredType type);
 
   const std::vector<std::string>& ids() const { return ids_; }
@@ -58,12 +75,19 @@ class ShardReader {
   const std::vector<FailedUtterance>& failed() const { return failed_; }
   const ShardTap& tap(std::size_t tap) const { return taps_[tap]; }
   const std::filesystem::path& path() const { return path_; }
+  /// Of its frames; of a shard without frames, none.
+  hdf5::Compression compression() const;
 
-  /// The stored frames of one utterance: [T, D] in the stored dtype, contiguous; a view of the mapping, not to be written to,
-  /// which lives on after the reader.
+  /// The frames of one utterance: [T, D] in scalar_type of the stored type, contiguous. Uncompressed floating-point
+  /// types are a view of the mapping, not to be written to, which lives on after the reader. Throws DataError if a
+  /// chunk is damaged.
   at::Tensor read(std::size_t tap, std::size_t utterance) const;
 
-  /// Asks the system to read an utterance's frames from disk now, and does not wait: exactly their pages, no neighbours'.
+  /// The same as it is stored, before int8 is widened.
+  StoredFrames stored(std::size_t tap, std::size_t utterance) const;
+
+  /// Asks the system to read an utterance's frames from disk now, and does not wait: exactly their pages (of compressed
+  /// ones, those of their chunks), no neighbours'.
   void prefetch(std::size_t tap, std::size_t utterance) const;
 
   /// Reads everything and holds it against the checksums; returns the ids of utterances that differ.
@@ -72,6 +96,11 @@ class ShardReader {
  private:
   void read_sidecar();
   void read_tables(const std::vector<Tap>& taps);
+  void prefetch_bytes(std::int64_t from, std::int64_t size) const;
+  ShardTap read_tap(const hdf5::Id& file, const Tap& tap) const;
+  at::Tensor inflated(const ShardTap& tap, std::size_t utterance, at::ScalarType dtype) const;
+  at::Tensor view(std::int64_t offset_bytes, at::IntArrayRef shape, at::ScalarType dtype) const;
+  bool is_whole(std::size_t tap, std::size_t utterance) const;
 
   std::filesystem::path path_;
   hdf5::StoredType type_;
@@ -82,9 +111,6 @@ class ShardReader {
   std::vector<FailedUtterance> failed_;
   std::vector<ShardTap> taps_;
 };
-
-/// The dtype of LibTorch for a stored type.
-at::ScalarType scalar_type(hdf5::StoredType type);
 
 /// shard-00000.h5 -> shard-00000.json
 std::filesystem::path sidecar_path(const std::filesystem::path& shard);

@@ -12,48 +12,85 @@
 namespace strata {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;  // 1: generations do not name their taps
 constexpr std::size_t kMaxShardUtterances = 1024;
 
+Json to_json(const std::vector<Tap>& taps) {
+  Json list = Json::array();
+  for (const Tap& tap : taps)
+    list.push_back(
+        {{"name", tap.name}, {"width", tap.width}, {"hop_samples", tap.hop_samples}, {"listed", tap.listed}});
+  return list;
+}
+
 Json to_json(const StoreDescription& d) {
-  Json taps = Json::array();
-  for (const Tap& tap : d.spec.taps) taps.push_back({{"name", tap.name}, {"width", tap.width}, {"hop_samples", tap.hop_samples}, {"listed", tap.listed}});
-  return {{"format", kFormat},       {"upstream", d.upstream}, {"fingerprint", d.fingerprint}, {"dtype", hdf5::name_of(d.type)},
-          {"sample_rate_hz", kSampleRateHz}, {"taps", taps},   {"receptive_field_samples", d.spec.receptive_field_samples},
-          {"provenance", d.provenance}};
+  Json json = {{"format", kFormat},
+               {"upstream", d.upstream},
+               {"fingerprint", d.fingerprint},
+               {"dtype", hdf5::name_of(d.type)},
+               {"compression", hdf5::name_of(d.compression)},
+               {"sample_rate_hz", kSampleRateHz},
+               {"taps", to_json(d.spec.taps)},
+               {"receptive_field_samples", d.spec.receptive_field_samples},
+               {"provenance", d.provenance}};
+  if (!d.available.empty()) json["upstream_taps"] = to_json(d.available);
+  if (!d.first_taps.empty()) json["first_taps"] = d.first_taps;
+  return json;
+}
+
+std::vector<Tap> taps_from_json(const Json& json, const fs::path& path) {
+  std::vector<Tap> taps;
+  for (const Json& tap : json) {
+    taps.push_back({tap.at("name"), tap.at("width"), tap.at("hop_samples"), tap.at("listed")});
+    if (taps.back().width < 1 || taps.back().hop_samples < 1)
+      throw DataError(fmt::format("{}: not a valid store.json: tap {} has no width or no frame rate", path.string(),
+                                  shown(taps.back().name)));
+  }
+  return taps;
+}
+
+/// What a name in store.json or a plan means, if it is among those this program knows.
+template <class Of>
+auto known(const std::vector<std::string>& names, const Json& name, const fs::path& path, Of&& of) {
+  if (!std::ranges::count(names, name.get<std::string>()))
+    throw ConfigError(fmt::format("{}: the store holds {}, which this Strata cannot read", path.string(), shown(name)));
+  return of(name);
 }
 
 StoreDescription from_json(const Json& json, const fs::path& path) {
   try {
     const int format = json.at("format");
-    if (format != kFormat) {
-      throw ConfigError(fmt::format("{}: the store has format {}, this Strata reads format {}; extract it anew into another folder", path.string(), format, kFormat));
+    if (format < 1 || format > kFormat) {
+      throw ConfigError(fmt::format(
+          "{}: the store has format {}, this Strata reads formats 1 to {}; extract it anew into another folder",
+          path.string(), format, kFormat));
     }
     StoreDescription d;
     d.upstream = json.at("upstream");
     d.fingerprint = json.at("fingerprint");
-    const std::string dtype = json.at("dtype");
-    if (!std::ranges::count(hdf5::stored_type_names(), dtype)) {
-      throw ConfigError(fmt::format("{}: the store holds {}, which this Strata cannot read", path.string(), shown(json.at("dtype"))));
-    }
-    d.type = hdf5::stored_type(dtype);
-    for (const Json& tap : json.at("taps")) d.spec.taps.push_back({tap.at("name"), tap.at("width"), tap.at("hop_samples"), tap.at("listed")});
+    d.type = known(hdf5::stored_type_names(), json.at("dtype"), path, hdf5::stored_type);
+    if (format > 1) d.compression = known(hdf5::compression_names(), json.at("compression"), path, hdf5::compression);
+    d.spec.taps = taps_from_json(json.at("taps"), path);
     d.spec.receptive_field_samples = json.at("receptive_field_samples");
-    for (const Tap& tap : d.spec.taps) {
-      if (tap.width < 1 || tap.hop_samples < 1) throw DataError(fmt::format("{}: not a valid store.json: tap {} has no width or no frame rate", path.string(), shown(tap.name)));
-    }
     if (d.spec.taps.empty()) throw DataError(fmt::format("{}: not a valid store.json: it has no taps", path.string()));
     d.provenance = json.at("provenance");
+    d.available = taps_from_json(json.value("upstream_taps", Json::array()), path);
+    d.first_taps = json.value("first_taps", d.first_taps);
     return d;
   } catch (const Json::exception& e) {
     throw DataError(fmt::format("{}: not a valid store.json: {}", path.string(), e.what()));
   }
 }
 
-std::string tap_names(const FeatureSpec& spec) {
+const Tap* find_tap(const std::vector<Tap>& taps, const std::string& name) {
+  const auto found = std::ranges::find(taps, name, &Tap::name);
+  return found == taps.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> names_of(const std::vector<Tap>& taps) {
   std::vector<std::string> names;
-  for (const Tap& tap : spec.taps) names.push_back(tap.name);
-  return fmt::format("{}", fmt::join(names, ", "));
+  for (const Tap& tap : taps) names.push_back(tap.name);
+  return names;
 }
 
 void check_same(const StoreDescription& found, const StoreDescription& wanted, const fs::path& path) {
@@ -61,18 +98,56 @@ void check_same(const StoreDescription& found, const StoreDescription& wanted, c
     throw ConfigError(fmt::format("{}: the store holds {}, the study asks for {}; give the upstream another name or the study another store",
                                   path.string(), hdf5::name_of(found.type), hdf5::name_of(wanted.type)));
   }
-  if (tap_names(found.spec) != tap_names(wanted.spec)) {
-    throw ConfigError(fmt::format("{}: the store holds the taps {}, the study asks for {}; give the upstream another name or the study another store",
-                                  path.string(), tap_names(found.spec), tap_names(wanted.spec)));
-  }
   if (found.fingerprint != wanted.fingerprint) {
     throw ConfigError(fmt::format("{}: the store was made by another upstream under the name \"{}\" (fingerprint {} there, {} now); give this one another name or the study another store",
                                   path.string(), found.upstream, found.fingerprint.substr(0, 12), wanted.fingerprint.substr(0, 12)));
   }
-  if (found.spec.taps != wanted.spec.taps) {
+  for (const Tap& tap : wanted.spec.taps) {
+    const Tap* there = find_tap(found.spec.taps, tap.name);
+    if (there == nullptr || *there == tap) continue;
     throw ConfigError(fmt::format("{}: the store's taps have other widths or frame rates than this Strata computes; extract it anew into another folder", path.string()));
   }
 }
+
+/// What the store is to say, so that it has the taps of both.
+StoreDescription grown(const StoreDescription& found, const StoreDescription& wanted) {
+  StoreDescription d = found;
+  d.compression = wanted.compression;
+  if (!wanted.available.empty()) d.available = wanted.available;
+  for (const Tap& tap : wanted.spec.taps) {
+    if (find_tap(d.spec.taps, tap.name) == nullptr) d.spec.taps.push_back(tap);
+  }
+  if (d.spec.taps.size() > found.spec.taps.size() && d.first_taps.empty()) d.first_taps = names_of(found.spec.taps);
+  std::ranges::stable_sort(d.spec.taps, {}, [&](const Tap& tap) {
+    return std::ranges::find(d.available, tap.name, &Tap::name) - d.available.begin();
+  });
+  return d;
+}
+
+/// Which taps of a store are not planned yet, by utterance.
+class MissingTaps {
+ public:
+  MissingTaps(const std::vector<ShardPlan>& shards, const StoreDescription& store) : all_(names_of(store.spec.taps)) {
+    std::vector<std::string> first = store.first_taps.empty() ? all_ : store.first_taps;
+    for (const ShardPlan& shard : shards) {
+      const std::vector<std::string>& taps = shard.taps.empty() ? first : shard.taps;
+      for (const std::string& id : shard.ids) {
+        std::vector<std::string>& lacks = lacking_.try_emplace(id, all_).first->second;
+        std::erase_if(lacks, [&](const std::string& name) { return std::ranges::count(taps, name) > 0; });
+      }
+    }
+  }
+
+  /// In the order of the store.
+  const std::vector<std::string>& of(const std::string& id) const {
+    const auto found = lacking_.find(id);
+    return found == lacking_.end() ? all_ : found->second;
+  }
+
+ private:
+  std::vector<std::string> all_;
+  std::unordered_map<std::string, std::vector<std::string>> lacking_;
+};
 
 }  // namespace
 
@@ -87,7 +162,62 @@ FeatureStore FeatureStore::open_or_create(const fs::path& folder, const StoreDes
   if (!fs::exists(path)) write_file_atomically(path, to_json(description).dump(1) + "\n");
   FeatureStore store = open(folder);
   check_same(store.description(), description, path);
+  StoreDescription wanted = grown(store.description(), description);
+  if (wanted == store.description()) return store;
+  write_file_atomically(path, to_json(wanted).dump(1) + "\n");
+  store.description_ = std::move(wanted);
   return store;
+}
+
+FeatureStore FeatureStore::without_taps(const fs::path& folder, const std::vector<std::string>& taps) {
+  FeatureStore store = open(folder);
+  StoreDescription& d = store.description_;
+  const auto goes = [&](const std::string& name) { return std::ranges::count(taps, name) > 0; };
+  if (std::erase_if(d.spec.taps, [&](const Tap& tap) { return goes(tap.name); }) == 0) return store;
+  std::erase_if(d.first_taps, goes);
+  write_file_atomically(folder / "store.json", to_json(d).dump(1) + "\n");
+  return store;
+}
+
+FeatureSpec FeatureStore::spec_of(const std::vector<std::string>& taps) const {
+  const std::vector<Tap>& stored = description_.spec.taps;
+  std::vector<std::string> wanted = taps;
+  for (const Tap& tap : description_.available.empty() ? stored : description_.available) {
+    if (taps.empty() && tap.listed) wanted.push_back(tap.name);
+  }
+  for (const std::string& name : wanted) {
+    if (find_tap(stored, name) != nullptr) continue;
+    throw ConfigError(
+        fmt::format("{}: the store has no tap \"{}\", it has {}; run `strata extract` on this study, which adds it",
+                    folder_.string(), name, fmt::join(names_of(stored), ", ")));
+  }
+  FeatureSpec spec{{}, description_.spec.receptive_field_samples};
+  std::ranges::copy_if(stored, std::back_inserter(spec.taps),
+                       [&](const Tap& tap) { return std::ranges::count(wanted, tap.name) > 0; });
+  return spec;
+}
+
+std::vector<Tap> FeatureStore::taps_of(const ShardPlan& shard) const {
+  const std::vector<std::string>& names = shard.taps.empty() ? description_.first_taps : shard.taps;
+  if (names.empty()) return description_.spec.taps;
+  std::vector<Tap> taps;
+  for (const std::string& name : names) {
+    const Tap* tap = find_tap(description_.spec.taps, name);
+    if (tap == nullptr)
+      throw DataError(fmt::format("{}: the plan of {} names the tap \"{}\", store.json does not", folder_.string(),
+                                  shard.name, name));
+    taps.push_back(*tap);
+  }
+  return taps;
+}
+
+double bytes_per_sample(const std::vector<Tap>& taps, hdf5::StoredType type) {
+  double bytes = 0;
+  for (const Tap& tap : taps) {
+    const std::int64_t scale_bytes = type == hdf5::StoredType::kInt8 ? sizeof(float) : 0;
+    bytes += static_cast<double>(tap.width * hdf5::bytes_of(type) + scale_bytes) / static_cast<double>(tap.hop_samples);
+  }
+  return bytes;
 }
 
 namespace {
@@ -115,51 +245,110 @@ Json read_generation(const fs::path& path) {
 CorpusPlan CorpusPlan::load(const fs::path& folder) {
   CorpusPlan plan;
   plan.folder_ = folder;
-  for (;; ++plan.generations_) {
-    const fs::path path = folder / fmt::format("generation-{:03}.json", plan.generations_);
+  for (;; plan.saved_ = ++plan.generations_) {
+    const fs::path path = generation_path(folder, plan.generations_);
     if (!fs::exists(path)) return plan;
     try {
       const Json generation = read_generation(path);
       plan.treatment_ = generation.at("treatment");
-      for (const Json& shard : generation.at("shards")) plan.shards_.push_back({shard.at("name"), shard.at("ids")});
+      const std::vector<std::string> taps = generation.value("taps", std::vector<std::string>());
+      const auto compression =
+          known(hdf5::compression_names(), generation.value("compression", "none"), path, hdf5::compression);
+      const bool dropped = generation.value("dropped", false);
+      for (const Json& shard : generation.at("shards")) {
+        if (dropped) plan.dropped_.push_back(shard.at("name"));
+        if (!dropped) plan.shards_.push_back({shard.at("name"), shard.at("ids"), taps, compression, plan.generations_});
+      }
     } catch (const Json::exception& e) {
       throw DataError(fmt::format("{}: not a valid extraction plan: {}", path.string(), e.what()));
     }
   }
 }
 
-std::vector<ShardPlan> CorpusPlan::extend(const std::vector<PlannedUtterance>& utterances, double bytes_per_sample,
-                                          const Json& treatment, std::int64_t shard_bytes) {
+std::vector<ShardPlan> CorpusPlan::extend(const std::vector<PlannedUtterance>& utterances,
+                                          const StoreDescription& store, const Json& treatment,
+                                          std::int64_t shard_bytes) {
   if (!shards_.empty() && treatment != treatment_) {
     throw ConfigError(fmt::format("{}: the store treated this corpus' audio with {}, the study asks for {}; give the corpus another name",
                                   folder_.string(), treatment_.dump(), treatment.dump()));
   }
-  std::unordered_set<std::string> planned;
-  for (const ShardPlan& shard : shards_) planned.insert(shard.ids.begin(), shard.ids.end());
-  std::vector<ShardPlan> added;
-  double bytes = 0;
-  for (const PlannedUtterance& utterance : utterances) {
-    if (planned.contains(utterance.id)) continue;
-    if (added.empty() || bytes >= static_cast<double>(shard_bytes) || added.back().ids.size() >= kMaxShardUtterances) {
-      added.push_back({fmt::format("shard-{:05}.h5", shards_.size() + added.size()), {}});
-      bytes = 0;
-    }
-    added.back().ids.push_back(utterance.id);
-    bytes += bytes_per_sample * static_cast<double>(utterance.samples);
-  }
-  if (added.empty()) return added;
   treatment_ = treatment;
-  if (unsaved_.is_null()) unsaved_ = {{"treatment", treatment}, {"shards", Json::array()}};
-  for (const ShardPlan& shard : added) unsaved_["shards"].push_back({{"name", shard.name}, {"ids", shard.ids}});
-  shards_.insert(shards_.end(), added.begin(), added.end());
-  return added;
+  const std::size_t before = shards_.size();
+  // Those that lack the same taps are together, in the order of their first utterances: so a run that was interrupted
+  // between two generations goes on with the second.
+  std::vector<std::pair<std::vector<std::string>, std::vector<const PlannedUtterance*>>> groups;
+  const MissingTaps missing(shards_, store);
+  for (const PlannedUtterance& utterance : utterances) {
+    const std::vector<std::string>& taps = missing.of(utterance.id);
+    if (taps.empty()) continue;
+    auto group = std::ranges::find(groups, taps, [](const auto& g) { return g.first; });
+    if (group == groups.end()) group = groups.insert(groups.end(), {taps, {}});
+    group->second.push_back(&utterance);
+  }
+  for (const auto& [names, lacking] : groups) {
+    std::vector<Tap> taps;
+    for (const std::string& name : names) taps.push_back(*find_tap(store.spec.taps, name));
+    add_generation(lacking, taps, store, shard_bytes);
+  }
+  return {shards_.begin() + static_cast<std::ptrdiff_t>(before), shards_.end()};
+}
+
+void CorpusPlan::add_generation(const std::vector<const PlannedUtterance*>& utterances, const std::vector<Tap>& taps,
+                                const StoreDescription& store, std::int64_t shard_bytes) {
+  const double per_sample = bytes_per_sample(taps, store.type);
+  double bytes = 0;
+  bool fresh = true;
+  for (const PlannedUtterance* utterance : utterances) {
+    if (fresh || bytes >= static_cast<double>(shard_bytes) || shards_.back().ids.size() >= kMaxShardUtterances) {
+      shards_.push_back({fmt::format("shard-{:05}.h5", shards_.size() + dropped_.size()),
+                         {},
+                         names_of(taps),
+                         store.compression,
+                         generations_});
+      bytes = 0;
+      fresh = false;
+    }
+    shards_.back().ids.push_back(utterance->id);
+    bytes += per_sample * static_cast<double>(utterance->samples);
+  }
+  generations_ += 1;
 }
 
 void CorpusPlan::save() {
-  if (unsaved_.is_null()) return;
-  write_file_atomically(folder_ / fmt::format("generation-{:03}.json", generations_), unsaved_.dump() + "\n");
-  unsaved_ = nullptr;
-  generations_ += 1;
+  for (; saved_ < generations_; ++saved_) {
+    Json generation = {{"treatment", treatment_}, {"shards", Json::array()}};
+    for (const ShardPlan& shard : shards_) {
+      if (shard.generation != saved_) continue;
+      generation["taps"] = shard.taps;
+      generation["compression"] = hdf5::name_of(shard.compression);
+      generation["shards"].push_back({{"name", shard.name}, {"ids", shard.ids}});
+    }
+    write_file_atomically(generation_path(folder_, saved_), generation.dump() + "\n");
+  }
+}
+
+void CorpusPlan::drop_taps(const fs::path& folder, const std::vector<std::string>& taps,
+                           const StoreDescription& store) {
+  const CorpusPlan plan = load(folder);  // says what is wrong with a broken one
+  for (std::size_t g = 0; g < plan.generations(); ++g) {
+    const fs::path path = generation_path(folder, g);
+    Json generation = read_generation(path);
+    const std::vector<std::string> unnamed = store.first_taps.empty() ? names_of(store.spec.taps) : store.first_taps;
+    const std::vector<std::string> before = generation.value("taps", unnamed);
+    std::vector<std::string> kept = before;
+    std::erase_if(kept, [&](const std::string& tap) { return std::ranges::count(taps, tap) > 0; });
+    if (kept == before) continue;
+    if (kept.empty()) {
+      generation["dropped"] = true;
+    } else {
+      generation["taps"] = kept;
+    }
+    write_file_atomically(path, generation.dump() + "\n");
+  }
+}
+
+fs::path CorpusPlan::generation_path(const fs::path& folder, std::size_t generation) {
+  return folder / fmt::format("generation-{:03}.json", generation);
 }
 
 std::vector<ShardPlan> CorpusPlan::missing() const {
@@ -170,24 +359,67 @@ std::vector<ShardPlan> CorpusPlan::missing() const {
   return missing;
 }
 
-CorpusFeatures::CorpusFeatures(const FeatureStore& store, const std::string& corpus) : name_(store.corpus_folder(corpus).string()) {
+CorpusFeatures::CorpusFeatures(const FeatureStore& store, const std::string& corpus, std::vector<Tap> taps)
+    : name_(store.corpus_folder(corpus).string()),
+      type_(store.description().type),
+      taps_(taps.empty() ? store.description().spec.taps : std::move(taps)) {
   const CorpusPlan plan = CorpusPlan::load(name_);
   if (plan.shards().empty()) throw ConfigError(fmt::format("{}: no features here; run `strata extract` on this study first", name_));
-  const auto missing = plan.missing();
-  if (!missing.empty()) {
-    throw ConfigError(fmt::format("{}: {} of {} shards are missing, {} first; run `strata extract` on this study again", name_, missing.size(),
-                                  plan.shards().size(), missing.front().name));
+  std::vector<const ShardPlan*> wanted;
+  for (const ShardPlan& shard : plan.shards()) {
+    const std::vector<Tap> held = store.taps_of(shard);
+    if (std::ranges::any_of(taps_, [&](const Tap& tap) { return find_tap(held, tap.name) != nullptr; }))
+      wanted.push_back(&shard);
+  }
+  const auto is_missing = [&](const ShardPlan* shard) { return !fs::exists(fs::path(name_) / shard->name); };
+  if (const auto missing = std::ranges::count_if(wanted, is_missing); missing > 0) {
+    throw ConfigError(fmt::format("{}: {} of {} shards are missing, {} first; run `strata extract` on this study again",
+                                  name_, missing, wanted.size(), (*std::ranges::find_if(wanted, is_missing))->name));
   }
   std::size_t planned = 0;
-  for (const ShardPlan& shard : plan.shards()) planned += shard.ids.size();
+  for (const ShardPlan* shard : wanted) planned += shard->ids.size();
   places_.reserve(planned);
-  for (const ShardPlan& shard : plan.shards()) {
-    const std::size_t index = shards_.size();
-    shards_.push_back(std::make_unique<ShardReader>(fs::path(name_) / shard.name, store.description().spec.taps, store.description().type));
-    const ShardReader& reader = *shards_.back();
-    for (std::size_t u = 0; u < reader.ids().size(); ++u) places_[reader.ids()[u]] = {index, u};
-    for (const FailedUtterance& f : reader.failed()) failures_[f.id] = f.reason;
+  list_.reserve(planned);
+  for (const ShardPlan* shard : wanted) open_shard(store, *shard);
+  leave_out_incomplete();
+}
+
+void CorpusFeatures::open_shard(const FeatureStore& store, const ShardPlan& plan) {
+  const std::vector<Tap> held = store.taps_of(plan);  // all are opened, so that the shard as a whole can be verified
+  const std::size_t index = shards_.size();
+  shards_.push_back(std::make_unique<ShardReader>(fs::path(name_) / plan.name, held, type_));
+  std::vector<std::optional<std::size_t>>& slots = tap_in_shard_.emplace_back(taps_.size());
+  for (std::size_t t = 0; t < taps_.size(); ++t) {
+    if (const Tap* tap = find_tap(held, taps_[t].name); tap != nullptr)
+      slots[t] = static_cast<std::size_t>(tap - held.data());
   }
+  const ShardReader& reader = *shards_.back();
+  for (const FailedUtterance& f : reader.failed()) failures_[f.id] = f.reason;
+  for (std::size_t u = 0; u < reader.ids().size(); ++u) {
+    const auto [found, fresh] = places_.try_emplace(reader.ids()[u], list_.size());
+    list_.push_back({index, u, fresh ? kNoPlace : found->second});
+    found->second = list_.size() - 1;
+    if (fresh) continue;
+    const Place& first = list_[list_.back().next];
+    if (shards_[first.shard]->samples()[first.utterance] != reader.samples()[u]) {
+      throw ConfigError(
+          fmt::format("{}: \"{}\" has {} samples in {} and {} in {}: its audio changed before its taps were added; "
+                      "extract it anew into another folder, or under another id",
+                      name_, reader.ids()[u], shards_[first.shard]->samples()[first.utterance],
+                      shards_[first.shard]->path().filename().string(), reader.samples()[u], plan.name));
+    }
+  }
+}
+
+void CorpusFeatures::leave_out_incomplete() {
+  std::erase_if(places_, [&](const auto& entry) {
+    for (std::size_t t = 0; t < taps_.size(); ++t) {
+      std::size_t place = entry.second;
+      while (place != kNoPlace && !tap_in_shard_[list_[place].shard][t]) place = list_[place].next;
+      if (place == kNoPlace) return true;
+    }
+    return false;
+  });
 }
 
 const std::string* CorpusFeatures::failure(const std::string& id) const {
@@ -195,30 +427,35 @@ const std::string* CorpusFeatures::failure(const std::string& id) const {
   return found == failures_.end() ? nullptr : &found->second;
 }
 
-const CorpusFeatures::Place& CorpusFeatures::place(const std::string& id) const {
+CorpusFeatures::StoredTap CorpusFeatures::find(const std::string& id, std::size_t tap) const {
   const auto found = places_.find(id);
   if (found == places_.end()) throw DataError(fmt::format("{}: no features of utterance \"{}\"", name_, id));
-  return found->second;
+  for (std::size_t i = found->second; i != kNoPlace; i = list_[i].next) {
+    const Place& place = list_[i];
+    if (const auto slot = tap_in_shard_[place.shard].at(tap))
+      return {shards_[place.shard].get(), *slot, place.utterance};
+  }
+  throw InternalError(fmt::format("{}: utterance \"{}\" lacks tap {}", name_, id, taps_[tap].name));
 }
 
 std::int64_t CorpusFeatures::frames(const std::string& id, std::size_t tap) const {
-  const Place& p = place(id);
-  return shards_[p.shard]->tap(tap).count[p.utterance];
+  const StoredTap stored = find(id, tap);
+  return stored.shard->tap(stored.tap).count[stored.utterance];
 }
 
 std::int64_t CorpusFeatures::samples(const std::string& id) const {
-  const Place& p = place(id);
-  return shards_[p.shard]->samples()[p.utterance];
+  const StoredTap stored = find(id, 0);
+  return stored.shard->samples()[stored.utterance];
 }
 
 void CorpusFeatures::prefetch(const std::string& id, std::size_t tap) const {
-  const Place& p = place(id);
-  shards_[p.shard]->prefetch(tap, p.utterance);
+  const StoredTap stored = find(id, tap);
+  stored.shard->prefetch(stored.tap, stored.utterance);
 }
 
 at::Tensor CorpusFeatures::read(const std::string& id, std::size_t tap) const {
-  const Place& p = place(id);
-  return shards_[p.shard]->read(tap, p.utterance);
+  const StoredTap stored = find(id, tap);
+  return stored.shard->read(stored.tap, stored.utterance);
 }
 
 }  // namespace strata

@@ -1,5 +1,8 @@
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+
+#include <sstream>
 
 #include "core/tensor/safetensors.h"
 #include "data/store/store.h"
@@ -109,6 +112,200 @@ TEST(Extract, RecordsWhatWindowsChange) {
   const NamedTensors alone = encode(place, id, "--set window_seconds=0.6 --set context_seconds=0.1");
   EXPECT_TRUE(features.read(id, 2).equal(alone.at(id + "/h2")));
   EXPECT_FALSE(features.read(id, 2).equal(encode(place, id, "").at(id + "/h2")));
+}
+
+/// The study over the upstream "untrained" alone, with these settings, in this store.
+void set_up(const Workplace& place, const Json& upstream, const std::string& store, const std::string& output) {
+  Json study = place.read_study();
+  study["upstreams"] = {{"untrained", upstream}};
+  study["store"] = store;
+  study["output"] = output;
+  study["sweep"] = Json::parse(R"([{ "task": "sid", "upstreams": ["untrained"],
+      "interface": [{ "type": "weighted_sum" }, { "type": "single_layer", "layer": 1 }],
+      "optimizer": { "type": "adam", "learning_rate": 1e-3 }, "steps": 20, "batch_size": 8, "evaluate_every": 10 }])");
+  place.write_study(study);
+}
+
+Json with_taps(const Json& taps) {
+  Json upstream = {{"model", "model"}, {"dtype", "float16"}};
+  if (!taps.is_null()) upstream["taps"] = taps;
+  return upstream;
+}
+
+void extract_all(const Workplace& place, int ranks) {
+  const RunResult run = place.run("extract study.json --threads 2 --shard-bytes 20000", ranks);
+  ASSERT_EQ(run.code, 0) << run.err;
+}
+
+/// All files of a store but those that tell who made it and who works in it.
+std::map<std::string, std::string> files_of(const Workplace& place, const std::string& store) {
+  std::map<std::string, std::string> files = place.files(store, "");
+  std::erase_if(files, [](const auto& file) {
+    return file.first.find("shard-") == file.first.npos && file.first.find("generation-") == file.first.npos;
+  });
+  return files;
+}
+
+/// Trial ids with the metrics of each.
+std::map<std::string, Json> sweep(const Workplace& place, const std::string& output) {
+  const RunResult run = place.run("sweep study.json");
+  EXPECT_EQ(run.code, 0) << run.err;
+  std::map<std::string, Json> results;
+  for (const auto& [id, event] : place.done_trials(output)) results[id] = event.at("test");
+  return results;
+}
+
+TEST(Extract, AddsTapsAsAGenerationOfTheirOwn) {
+  const Workplace place(24);
+  for (const int ranks : {0, 2}) {
+    const std::string store = "grown" + std::to_string(ranks);
+    set_up(place, with_taps({"conv", "h2"}), store, "none");
+    ASSERT_NO_FATAL_FAILURE(extract_all(place, ranks));
+    const auto before = place.files(store, ".h5");
+    set_up(place, with_taps(nullptr), store, "none");
+    EXPECT_THAT(place.run("sweep study.json").err,
+                HasSubstr("the store has no tap \"h0\", it has h2, conv; run `strata extract`"));
+    ASSERT_NO_FATAL_FAILURE(extract_all(place, ranks));
+    const auto after = place.files(store, ".h5");
+    EXPECT_GT(after.size(), before.size());
+    for (const auto& [name, content] : before) EXPECT_TRUE(after.at(name) == content) << name;
+    const Json described = Json::parse(place.read(store + "/untrained/store.json"));
+    for (std::size_t t = 0; t < 4; ++t) EXPECT_EQ(described["taps"][t]["name"], Json({"h0", "h1", "h2", "conv"})[t]);
+  }
+  EXPECT_TRUE(files_of(place, "grown0") == files_of(place, "grown2"));
+
+  // A study that lists less than there is has nothing to do.
+  set_up(place, with_taps({"h2"}), "grown0", "none");
+  EXPECT_THAT(place.run("extract study.json").out, HasSubstr(": 0 shards written, "));
+  EXPECT_EQ(place.run("verify grown0").code, 0);
+  const RunResult inspected = place.run("inspect grown0");
+  EXPECT_THAT(inspected.out, HasSubstr("corpus tones: 24 utterances in 2 generations of shards"));
+  EXPECT_THAT(inspected.out, HasSubstr("generation 0: 24 utterances in "));
+  EXPECT_THAT(inspected.out, HasSubstr("taps h0, h1; compression none"));
+
+  // The features are those of a store made at once; so are trials, whatever the study before it wanted.
+  set_up(place, with_taps({"h0", "h1", "h2", "conv"}), "once", "none");
+  ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
+  const CorpusFeatures grown(FeatureStore::open(place.folder() / "grown0/untrained"), "tones");
+  const CorpusFeatures once(FeatureStore::open(place.folder() / "once/untrained"), "tones");
+  EXPECT_EQ(grown.size(), 24U);
+  for (int u = 0; u < 24; ++u) {
+    const std::string id = fmt::format("u{:03}", u);
+    for (std::size_t t = 0; t < 4; ++t) EXPECT_TRUE(grown.read(id, t).equal(once.read(id, t))) << id << t;
+  }
+  for (const Json& taps : {Json(), Json({"h2", "h1"})}) {
+    const std::string suffix = std::to_string(taps.size());
+    set_up(place, with_taps(taps), "grown0", "of_grown" + suffix);
+    const auto of_grown = sweep(place, "of_grown" + suffix);
+    set_up(place, with_taps(taps), "alone" + suffix, "of_alone" + suffix);
+    ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
+    EXPECT_EQ(sweep(place, "of_alone" + suffix), of_grown);
+    EXPECT_EQ(of_grown.size(), 2U);
+  }
+}
+
+TEST(Extract, OfNewTapsThatWasKilledContinuesToTheSameBytes) {
+  const Workplace place(160);
+  for (const char* store : {"whole", "killed"}) {
+    set_up(place, with_taps({"h1"}), store, "none");
+    ASSERT_EQ(place.run("extract study.json --shard-bytes 20000").code, 0);
+  }
+  set_up(place, with_taps(nullptr), "whole", "none");
+  ASSERT_EQ(place.run("extract study.json --shard-bytes 10000").code, 0);
+  const auto whole = files_of(place, "whole");
+  const std::size_t first = place.files("killed", ".h5").size();
+  set_up(place, with_taps(nullptr), "killed", "none");
+  int killed = 0;  // a late blow may find the work done
+  for (const std::size_t shards : {first + 1, first + 6}) {
+    const std::string enough = fmt::format("[ $(find killed -name 'shard-*.h5' | wc -l) -ge {} ]", shards);
+    killed += place.run_until("extract study.json --shard-bytes 10000", 2, enough, "kill -9 $(rank 1)").code == 137;
+  }
+  EXPECT_GT(killed, 0);
+  ASSERT_EQ(place.run("extract study.json --shard-bytes 10000", 2).code, 0);
+  EXPECT_TRUE(files_of(place, "killed") == whole);
+}
+
+/// Everything that reads features reads these.
+TEST(Extract, StoresInt8AndCompressed) {
+  const Workplace place(24);
+  std::map<std::string, std::map<std::string, Json>> results;
+  for (const char* dtype : {"int8", "float16"}) {
+    for (const char* compression : {"none", "deflate"}) {
+      const std::string name = std::string(dtype) + "_" + compression;
+      set_up(place, {{"model", "model"}, {"dtype", dtype}, {"compression", compression}}, name, "of_" + name);
+      ASSERT_NO_FATAL_FAILURE(extract_all(place, compression == std::string("none") ? 0 : 2));
+      EXPECT_EQ(place.run("verify " + name).code, 0);
+      const std::string inspected = place.run("inspect " + name).out;
+      EXPECT_THAT(inspected, HasSubstr(std::string("features of upstream untrained in ") + dtype));
+      EXPECT_THAT(inspected, HasSubstr(std::string("; compression ") + compression));
+      EXPECT_THAT(place.run("inspect " + name + "/untrained/tones/shard-00000.h5").out,
+                  HasSubstr(std::string("compression ") + compression));
+      results[name] = sweep(place, "of_" + name);
+    }
+  }
+  // Compression changes neither features nor trials; the type is another upstream.
+  EXPECT_EQ(results["int8_deflate"], results["int8_none"]);
+  EXPECT_EQ(results["float16_deflate"], results["float16_none"]);
+  EXPECT_EQ(results["int8_none"].size(), 2U);
+  EXPECT_NE(results["int8_none"].begin()->first, results["float16_none"].begin()->first);
+
+  // Predicting from audio rounds as the store did.
+  const std::string trial = results["int8_deflate"].begin()->first;
+  const RunResult run = place.run("predict of_int8_deflate/trials/" + trial + " manifests");
+  ASSERT_EQ(run.code, 0) << run.err;
+  std::map<std::string, Json> predicted;
+  std::istringstream lines(run.out), written(place.read("of_int8_deflate/trials/" + trial + "/predictions.jsonl"));
+  for (std::string line; std::getline(lines, line);)
+    predicted[Json::parse(line).at("id")] = Json::parse(line).at("predicted");
+  std::size_t compared = 0;
+  for (std::string line; std::getline(written, line); ++compared) {
+    EXPECT_EQ(predicted.at(Json::parse(line).at("id")), Json::parse(line).at("predicted"));
+  }
+  EXPECT_GT(compared, 0U);
+  const CorpusFeatures features(FeatureStore::open(place.folder() / "int8_deflate/untrained"), "tones");
+  const NamedTensors alone = encode(place, "u007", "");
+  EXPECT_TRUE(features.read("u007", 1).equal(as_read(alone.at("u007/h1"), hdf5::StoredType::kInt8)));
+}
+
+TEST(Extract, StripTakesTapsAway) {
+  const Workplace place(24);
+  set_up(place, with_taps({"h0", "h1", "conv"}), "features", "output");
+  ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
+  RunResult run = place.run("strip features --drop-taps conv,h1");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("would rewrite"));
+  EXPECT_THAT(run.out, HasSubstr("nothing was changed; --yes does it"));
+  EXPECT_THAT(place.run("inspect features").out, HasSubstr("taps h0, h1, conv"));
+  run = place.run("strip features --drop-taps conv,h1 --yes");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(place.run("verify features").code, 0);
+  EXPECT_THAT(place.run("inspect features").out, HasSubstr("taps h0; compression none"));
+  EXPECT_EQ(place.run("strip features").code, 2);
+  // What was taken away comes back if a study asks for it.
+  ASSERT_NO_FATAL_FAILURE(extract_all(place, 2));
+  EXPECT_EQ(place.run("verify features").code, 0);
+  EXPECT_EQ(place.run("strip features --drop-corpus tones --yes").code, 0);
+  EXPECT_EQ(place.run("strip features --drop-corpus tones").code, 2);
+}
+
+// Shards tell themselves how they are stored: what is there stays, what comes is as the study now says.
+TEST(Extract, MayChangeItsCompression) {
+  const Workplace place(24);
+  set_up(place, with_taps({"h1"}), "mixed", "none");
+  ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
+  const auto before = place.files("mixed", ".h5");
+  Json upstream = with_taps({"h0", "h1"});
+  upstream["compression"] = "deflate";
+  set_up(place, upstream, "mixed", "of_mixed");
+  ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
+  const auto after = place.files("mixed", ".h5");
+  for (const auto& [name, content] : before) EXPECT_TRUE(after.at(name) == content) << name;
+  EXPECT_EQ(Json::parse(place.read("mixed/untrained/store.json"))["compression"], "deflate");
+  EXPECT_EQ(place.run("verify mixed").code, 0);
+  const auto of_mixed = sweep(place, "of_mixed");
+  set_up(place, with_taps({"h0", "h1"}), "plain", "of_plain");
+  ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
+  EXPECT_EQ(sweep(place, "of_plain"), of_mixed);
 }
 
 }  // namespace

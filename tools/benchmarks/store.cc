@@ -131,7 +131,7 @@ WriteSeconds write_store(const Corpus& corpus, const FeatureStore& store, const 
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("noise"));
   std::vector<PlannedUtterance> planned;
   for (std::size_t u = 0; u < corpus.ids().size(); ++u) planned.push_back({corpus.ids()[u], corpus.frames(u) * 320});
-  plan.extend(planned, static_cast<double>(kLayers * kWidth * 2) / 320, Json::array(), kShardBytes);
+  plan.extend(planned, store.description(), Json::array(), kShardBytes);
   plan.save();
   WriteSeconds seconds;
   std::size_t u = 0;
@@ -395,7 +395,7 @@ void write_many(const FeatureStore& store, std::int64_t utterances) {
   std::vector<PlannedUtterance> planned;
   for (std::int64_t u = 0; u < utterances; ++u)
     planned.push_back({fmt::format("speaker{:04}-chapter-{:08}", u / 1000, u), 320});
-  plan.extend(planned, 1, Json::array(), kShardBytes);
+  plan.extend(planned, store.description(), Json::array(), kShardBytes);
   plan.save();
   const at::Tensor frame = at::ones({1, 4}, at::kHalf);
   for (const ShardPlan& shard : plan.shards()) {

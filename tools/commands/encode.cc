@@ -9,7 +9,7 @@
 #include "core/tensor/safetensors.h"
 #include "data/audio/audio.h"
 #include "data/store/hdf5.h"
-#include "data/store/shard.h"
+#include "data/store/int8.h"
 #include "tools/commands/session.h"
 
 namespace strata {
@@ -67,7 +67,8 @@ void add_encode(CLI::App& app, Session& session) {
   command->add_option("model", given->model, "model folder, user/name in the Hugging Face cache, or fbank, mfcc")->required();
   command->add_option("audio", given->audio, "audio files")->required();
   command->add_option("--output", given->output, "safetensors file; keys are <file stem>/<tap>, tensors [T, D]")->required();
-  command->add_option("--dtype", given->dtype, "of the tensors written")->check(CLI::IsMember(hdf5::stored_type_names()));
+  command->add_option("--dtype", given->dtype, "of the tensors written")
+      ->check(CLI::IsMember({"float32", "float16", "bfloat16"}));
   command->add_option("--taps", given->taps, "taps to write, comma-separated (default: the layer list)")->delimiter(',');
   command->add_option("--set", given->options, "key=value option of the upstream (`strata list upstreams` names them)");
   command->footer("Example:\n  strata encode models/hubert hello.wav --output hello.safetensors");

@@ -22,7 +22,9 @@ void add_extract(CLI::App& app, Session& session) {
   command->add_option("--threads", given->threads, "units computed side by side in a rank (default: its share of the node's cores)")->check(CLI::NonNegativeNumber);
   command->add_option("--shard-bytes", given->shard_bytes, "about the size of a shard, which is one unit of work; counts when an utterance is planned first")->check(CLI::PositiveNumber);
   command->add_flag("--ignore-free-space", given->ignore_free_space, "start although the disk looks too small");
-  command->footer("Run again, it does what is missing. Example:\n  mpirun -np 4 strata extract study.json");
+  command->footer(
+      "Run again, it does what is missing: new utterances, and new taps of those that are stored, in shards of their "
+      "own.\nExample:\n  mpirun -np 4 strata extract study.json");
   command->callback([&session, given] {
     session.parallel = true;
     session.run = [&session, given] {

@@ -35,10 +35,10 @@ std::string fault_of(const ShardReader& shard, const ShardPlan& plan) {
 }
 
 /// Why a shard is bad, or "" if it is whole.
-std::string examine(const fs::path& path, const StoreDescription& store, const ShardPlan& plan, Findings& findings) {
+std::string examine(const fs::path& path, const FeatureStore& store, const ShardPlan& plan, Findings& findings) {
   try {
     const std::string answer = apart(path, [&] {
-      const ShardReader shard(path, store.spec.taps, store.type);
+      const ShardReader shard(path, store.taps_of(plan), store.description().type);
       return fmt::format("{} {}", shard.ids().size(), fault_of(shard, plan));
     });
     const std::size_t space = answer.find(' ');
@@ -62,7 +62,7 @@ void verify_upstream(const fs::path& folder, bool repair, Findings& findings) {
         continue;
       }
       findings.shards += 1;
-      const std::string reason = examine(path, store.description(), shard, findings);
+      const std::string reason = examine(path, store, shard, findings);
       if (reason.empty()) continue;
       findings.bad += 1;
       fmt::print("{}\n", reason);

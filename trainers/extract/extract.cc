@@ -13,6 +13,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "core/base/cores.h"
@@ -25,6 +26,7 @@
 #include "data/audio/audio.h"
 #include "data/audio/effects/effect.h"
 #include "data/manifest/manifest.h"
+#include "data/store/strip.h"
 #include "distributed/work_server.h"
 #include "trainers/extract/changes.h"
 #include "trainers/extract/long_utterances.h"
@@ -39,9 +41,7 @@ using Clock = std::chrono::steady_clock;
 struct Job {
   std::string title;               // "hubert/debian"
   const Upstream* upstream = nullptr;
-  std::vector<std::size_t> taps;   // of the upstream, those stored
-  std::vector<Tap> stored;
-  hdf5::StoredType type = hdf5::StoredType::kFloat32;
+  const FeatureStore* store = nullptr;
   const Corpus* corpus = nullptr;
   Effects effects;
   CorpusPlan plan;
@@ -56,7 +56,8 @@ struct Unit {
 /// Everything the study needs, opened and checked on this rank.
 struct Workshop {
   std::map<std::string, std::unique_ptr<Upstream>> upstreams;
-  std::map<std::string, StoreDescription> descriptions;
+  std::map<std::string, StoreDescription> descriptions;  // as the study wants them
+  std::map<std::string, FeatureStore> stores;
   std::map<std::string, Corpus> corpora;
   std::vector<Job> jobs;
   std::vector<Unit> units;
@@ -66,12 +67,17 @@ double duration_of(const Utterance& utterance) {
   return utterance.duration ? *utterance.duration : audio_info(utterance.audio).duration_seconds() - utterance.offset;
 }
 
-double bytes_per_sample(const StoreDescription& description) {
-  double bytes = 0;
-  for (const Tap& tap : description.spec.taps) {
-    bytes += static_cast<double>(tap.width * hdf5::bytes_of(description.type)) / static_cast<double>(tap.hop_samples);
+/// Where an upstream has these taps.
+std::vector<std::size_t> indices_of(const std::vector<Tap>& taps, const Upstream& upstream) {
+  std::vector<std::size_t> indices;
+  const auto& all = upstream.spec().taps;
+  for (const Tap& tap : taps) {
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Tap& t) { return t.name == tap.name; });
+    if (found == all.end())
+      throw InternalError(fmt::format("the store has the tap {}, the upstream has not", tap.name));
+    indices.push_back(static_cast<std::size_t>(found - all.begin()));
   }
-  return bytes;
+  return indices;
 }
 
 std::string resolved_effects_place(const std::string& corpus) { return "/corpora/" + corpus + "/effects"; }
@@ -106,41 +112,50 @@ std::vector<float> treated_audio(const Job& job, const Utterance& utterance) {
   return apply_effects(job.effects, read_audio(utterance.audio, {utterance.offset, utterance.duration}));
 }
 
+/// Bytes of the frames in the shards that are to be written, before compression.
+double bytes_to_write(const Job& job) {
+  double bytes = 0;
+  for (const ShardPlan& shard : job.plan.missing()) {
+    const double per_sample = bytes_per_sample(job.store->taps_of(shard), job.store->description().type);
+    for (const std::string& id : shard.ids) {
+      const auto index = job.corpus->find(id);
+      const auto& duration = index ? job.corpus->utterances()[*index].duration : std::optional<double>();
+      if (duration) bytes += per_sample * *duration * kSampleRateHz;
+    }
+  }
+  return bytes;
+}
+
 /// Rank 0 writes stores and plans down; the others read them after it.
 void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, Workshop& shop) {
   double bytes = 0;
   for (const auto& [name, description] : shop.descriptions) {
-    const FeatureStore store = writer ? FeatureStore::open_or_create(study.store / name, description) : FeatureStore::open(study.store / name);
+    const FeatureStore& store =
+        shop.stores
+            .emplace(name, writer ? FeatureStore::open_or_create(study.store / name, description)
+                                  : FeatureStore::open(study.store / name))
+            .first->second;
     for (const auto& [corpus_name, entry] : study.corpora) {
       Job job;
       job.title = name + "/" + corpus_name;
       job.upstream = shop.upstreams.at(name).get();
-      job.stored = description.spec.taps;
-      for (const Tap& tap : job.stored) {
-        const auto& all = job.upstream->spec().taps;
-        job.taps.push_back(static_cast<std::size_t>(std::find_if(all.begin(), all.end(), [&](const Tap& t) { return t.name == tap.name; }) - all.begin()));
-      }
-      job.type = description.type;
+      job.store = &store;
       job.corpus = &shop.corpora.at(corpus_name);
       job.effects = make_effects(entry.effects, study.file.string(), resolved_effects_place(corpus_name));
+      if (writer) finish_replacement(store.corpus_folder(corpus_name));
       job.plan = CorpusPlan::load(store.corpus_folder(corpus_name));
       if (writer) {
         const Json treatment = resolve_effects(entry.effects, study.file.string(), resolved_effects_place(corpus_name));
         const std::vector<PlannedUtterance> planned = planned_utterances(*job.corpus);
-        job.plan.extend(planned, bytes_per_sample(description), treatment, options.shard_bytes);
+        job.plan.extend(planned, store.description(), treatment, options.shard_bytes);
         job.plan.save();
         const auto read = [&](const std::string& id) {
           return treated_audio(job, job.corpus->utterances()[*job.corpus->find(id)]);
         };
-        record_long_utterances(job.plan.folder(), *job.upstream, job.taps, planned, read);
-        record_compute(store.folder(), *job.upstream, job.taps, planned, read);
-        for (const ShardPlan& shard : job.plan.missing()) {
-          for (const std::string& id : shard.ids) {
-            const auto index = job.corpus->find(id);
-            const auto& duration = index ? job.corpus->utterances()[*index].duration : std::optional<double>();
-            if (duration) bytes += bytes_per_sample(description) * *duration * kSampleRateHz;
-          }
-        }
+        const std::vector<std::size_t> taps = indices_of(store.description().spec.taps, *job.upstream);
+        record_long_utterances(job.plan.folder(), *job.upstream, taps, planned, read);
+        record_compute(store.folder(), *job.upstream, taps, planned, read);
+        bytes += bytes_to_write(job);
       }
       shop.jobs.push_back(std::move(job));
     }
@@ -171,16 +186,18 @@ struct UnitFeatures {
   UnitResult result;
 };
 
-std::vector<at::Tensor> compute(const Job& job, std::vector<float>& audio) {
+///   taps  of the upstream
+std::vector<at::Tensor> compute(const Job& job, const std::vector<std::size_t>& taps, std::vector<float>& audio) {
   const at::Tensor wave = at::from_blob(audio.data(), {static_cast<std::int64_t>(audio.size())}, at::kFloat);
-  std::vector<at::Tensor> features = job.upstream->forward(wave, job.taps);
-  for (at::Tensor& tap : features) tap = tap.to(scalar_type(job.type)).contiguous();
+  std::vector<at::Tensor> features = job.upstream->forward(wave, taps);
+  for (at::Tensor& tap : features) tap = tap.to(scalar_type(job.store->description().type)).contiguous();
   return features;
 }
 
 /// While an utterance is computed, the next one is decoded.
 UnitFeatures compute_unit(const Job& job, const ShardPlan& shard) {
   UnitFeatures unit;
+  const std::vector<std::size_t> taps = indices_of(job.store->taps_of(shard), *job.upstream);
   const auto find = [&](std::size_t i) -> const Utterance* {
     const auto index = job.corpus->find(shard.ids[i]);
     return index ? &job.corpus->utterances()[*index] : nullptr;
@@ -201,7 +218,7 @@ UnitFeatures compute_unit(const Job& job, const ShardPlan& shard) {
     }
     try {
       std::vector<float> audio = own.get();
-      unit.utterances.push_back({shard.ids[i], static_cast<std::int64_t>(audio.size()), compute(job, audio)});
+      unit.utterances.push_back({shard.ids[i], static_cast<std::int64_t>(audio.size()), compute(job, taps, audio)});
       unit.result.audio_seconds += static_cast<double>(audio.size()) / kSampleRateHz;
     } catch (const DataError& e) {
       log_warning("{}: utterance \"{}\" is left out: {}", utterance->place, shard.ids[i], e.what());
@@ -266,7 +283,8 @@ void work(const Workshop& shop, WorkServer& server, std::atomic<bool>& failed) {
     UnitFeatures features = compute_unit(job, shard);
     question = written();
     writing = std::async(std::launch::async, [&job, &shard, features = std::move(features)] {
-      write_shard(job.plan.folder() / shard.name, job.stored, job.type, features.utterances, features.failed);
+      write_shard(job.plan.folder() / shard.name, job.store->taps_of(shard), job.store->description().type,
+                  features.utterances, features.failed, shard.compression);
       return features.result;
     });
   }
@@ -298,15 +316,18 @@ void work_in_threads(const Workshop& shop, WorkServer& server, int threads) {
 std::int64_t count_failed(const Workshop& shop) {
   std::int64_t failed = 0;
   for (const Job& job : shop.jobs) {
+    std::set<std::string> ids;  // in each generation of taps once
     for (const ShardPlan& shard : job.plan.shards()) {
       const fs::path sidecar = sidecar_path(job.plan.folder() / shard.name);
       if (!fs::exists(sidecar)) continue;
       try {
-        failed += static_cast<std::int64_t>(Json::parse(read_file(sidecar)).at("failed").size());
+        const Json record = Json::parse(read_file(sidecar));
+        for (const Json& f : record.at("failed")) ids.insert(f.at("id").get<std::string>());
       } catch (const Json::exception& e) {
         throw DataError(fmt::format("{}: not a valid sidecar of a shard: {}; `strata verify --repair` removes it, `strata extract` fills the hole", sidecar.string(), e.what()));
       }
     }
+    failed += static_cast<std::int64_t>(ids.size());
   }
   return failed;
 }
@@ -325,18 +346,23 @@ StoreDescription describe_store(const std::string& name, const UpstreamEntry& en
   description.upstream = name;
   description.type = hdf5::stored_type(entry.dtype);
   description.spec.receptive_field_samples = upstream.spec().receptive_field_samples;
+  description.compression = hdf5::compression(entry.compression);
   const std::vector<std::string> defaults = upstream.default_taps();
-  for (const std::string& wanted : entry.taps.empty() ? defaults : entry.taps) {
-    const auto& taps = upstream.spec().taps;
-    const auto found = std::find_if(taps.begin(), taps.end(), [&](const Tap& tap) { return tap.name == wanted; });
-    if (found == taps.end()) {
-      std::vector<std::string> known;
-      for (const Tap& tap : taps) known.push_back(tap.name);
-      throw ConfigError(fmt::format("{} /upstreams/{}/taps: {} has no tap \"{}\"; it has {}", study_file, name, entry.model, wanted,
-                                    fmt::join(known, ", ")));
-    }
-    description.spec.taps.push_back(*found);
-    description.spec.taps.back().listed = std::find(defaults.begin(), defaults.end(), wanted) != defaults.end();
+  const std::vector<std::string>& wanted = entry.taps.empty() ? defaults : entry.taps;
+  const auto among = [](const std::vector<std::string>& names, const std::string& tap) {
+    return std::find(names.begin(), names.end(), tap) != names.end();
+  };
+  std::vector<std::string> known;
+  for (Tap tap : upstream.spec().taps) {
+    known.push_back(tap.name);
+    tap.listed = among(defaults, tap.name);
+    description.available.push_back(tap);
+    if (among(wanted, tap.name)) description.spec.taps.push_back(tap);
+  }
+  for (const std::string& tap : wanted) {
+    if (among(known, tap)) continue;
+    throw ConfigError(fmt::format("{} /upstreams/{}/taps: {} has no tap \"{}\"; it has {}", study_file, name,
+                                  entry.model, tap, fmt::join(known, ", ")));
   }
   const Json identity = {{"upstream", upstream.fingerprint()}, {"dtype", entry.dtype}, {"compute", upstream.compute()}};
   description.fingerprint = sha256(identity.dump());

@@ -32,13 +32,14 @@ struct ExtractSummary {
   bool stopped = false;                // a signal asked for it; the rest is left for the next run
 };
 
-/// Computes the features of every upstream and corpus of the study that are not stored yet. Collective.
-/// Each utterance is computed alone, on one intra-op thread, and a shard is one unit of work, so the stored bytes do not
-/// depend on ranks, threads or interruptions.
+/// Computes the features of every upstream and corpus of the study that are not stored yet: all taps of the store for
+/// new utterances, new taps for those that lack them. Collective. Each utterance is computed alone, on one intra-op
+/// thread, and a shard is one unit of work, so the stored bytes do not depend on ranks, threads or interruptions.
 /// Throws ConfigError (study, manifests, models, a store made by another upstream), DataError (disk).
 ExtractSummary extract(const Study& study, const Communicator& ranks, const ExtractOptions& options);
 
-/// What a store of this upstream says: fingerprint with storage type and arithmetic, and the taps that are stored.
+/// What a store of this upstream says: fingerprint with storage type and arithmetic, and the taps that
+/// this study wants, in the upstream's order.
 StoreDescription describe_store(const std::string& name, const UpstreamEntry& entry, const Upstream& upstream, const std::string& study_file);
 
 /// Opens the upstream of a study; errors name the study's file and key.

@@ -25,10 +25,17 @@ std::int64_t samples_to_measure(const Upstream& upstream, std::int64_t samples) 
   return std::min(samples, cut + cut / 4);
 }
 
-/// True if the record is there and of these; one that is broken is made anew.
-bool is_recorded(const fs::path& path, const std::vector<std::string>& ids) {
+/// True if the record is there, of these utterances, and of these taps if any could be measured; one that is broken is
+/// made anew.
+bool is_recorded(const fs::path& path, const std::vector<std::string>& ids, const Upstream& upstream,
+                 const std::vector<std::size_t>& taps) {
   try {
-    return fs::exists(path) && read_json(path).at("utterances") == Json(ids);
+    if (!fs::exists(path)) return false;
+    const Json record = read_json(path);
+    if (record.at("utterances") != Json(ids)) return false;
+    return !record.contains("change") || std::all_of(taps.begin(), taps.end(), [&](std::size_t tap) {
+      return record.at("change").contains(upstream.spec().taps[tap].name);
+    });
   } catch (const Json::exception&) {
     return false;
   } catch (const ConfigError&) {
@@ -51,7 +58,7 @@ void record_long_utterances(const fs::path& corpus_folder, const Upstream& upstr
   }
   if (ids.empty()) return;
   const fs::path path = corpus_folder / kFile;
-  if (is_recorded(path, ids)) return;
+  if (is_recorded(path, ids, upstream, taps)) return;
   Json record = {{"utterances", ids}};
   for (const std::string& id : ids) {
     try {

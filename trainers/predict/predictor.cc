@@ -15,7 +15,7 @@
 #include "core/base/file.h"
 #include "core/metrics/ctc_decoding.h"
 #include "core/tensor/safetensors.h"
-#include "data/store/shard.h"
+#include "data/store/int8.h"
 #include "trainers/extract/extract.h"
 #include "trainers/study/expand.h"
 
@@ -39,7 +39,7 @@ UpstreamEntry read_entry(Json source) {
   entry.model = source.at("model");
   entry.dtype = source.value("dtype", entry.dtype);
   entry.taps = source.value("taps", entry.taps);
-  for (const char* key : {"model", "dtype", "taps"}) source.erase(key);
+  for (const char* key : {"model", "dtype", "taps", "compression"}) source.erase(key);
   entry.options = std::move(source);
   return entry;
 }
@@ -144,7 +144,7 @@ std::vector<at::Tensor> Predictor::features(const at::Tensor& wave) const {
     layers.push_back(s.upstream->forward(wave, s.taps));
     for (std::size_t l = 0; l < s.taps.size(); ++l) {
       at::Tensor& frames = layers.back()[l];
-      frames = alignment_->apply(frames.to(scalar_type(s.type)), s.upstream->spec().taps[s.taps[l]]).to(at::kFloat);
+      frames = alignment_->apply(as_read(frames, s.type), s.upstream->spec().taps[s.taps[l]]).to(at::kFloat);
       shortest = std::min(shortest, frames.size(0));
     }
   }

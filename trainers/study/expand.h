@@ -24,7 +24,7 @@ struct Trial {
 struct StudyFacts {
   struct UpstreamFacts {
     std::string fingerprint;
-    FeatureSpec spec;            // stored taps
+    FeatureSpec spec;            // the taps that the study lists, in the upstream's order
     std::map<std::string, std::string> missing;  // by corpus: hash of the ids that have no features, if any
   };
   struct TaskFacts {

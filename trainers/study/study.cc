@@ -41,8 +41,10 @@ UpstreamEntry read_upstream(FieldReader reader) {
   entry.model = require_text(reader, "model");
   reader.text("dtype", entry.dtype, "", hdf5::stored_type_names());
   reader.texts("taps", entry.taps, "");
+  reader.text("compression", entry.compression, "", hdf5::compression_names());
   for (const std::string& key : reader.keys()) {
-    if (key != "model" && key != "dtype" && key != "taps") entry.options[key] = reader.require(key);
+    if (key != "model" && key != "dtype" && key != "taps" && key != "compression")
+      entry.options[key] = reader.require(key);
   }
   return entry;
 }

@@ -72,9 +72,9 @@ void Bench::open_stores() {
     const FeatureStore& store = stores_.emplace(name, FeatureStore::open(study_.store / name)).first->second;
     auto& facts = facts_.upstreams[name];
     facts.fingerprint = store.description().fingerprint;
-    facts.spec = store.description().spec;
+    facts.spec = store.spec_of(study_.upstreams.at(name).taps);
     for (const auto& [corpus_name, corpus] : corpora_) {
-      auto features = std::make_unique<CorpusFeatures>(store, corpus_name);
+      auto features = std::make_unique<CorpusFeatures>(store, corpus_name, facts.spec.taps);
       std::string missing, first;
       std::int64_t count = 0;
       for (const Utterance& utterance : corpus.utterances()) {

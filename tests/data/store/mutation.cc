@@ -42,7 +42,7 @@ void write_whole(const fs::path& folder) {
   const FeatureStore store =
       FeatureStore::open_or_create(folder, {"small", "fingerprint", kType, {kTaps, 400}, {{"model", "m"}}});
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("c"));
-  plan.extend(planned(), 1.0, Json::array(), 4 * 320);
+  plan.extend(planned(), store.description(), Json::array(), 40);  // an utterance has 11 bytes
   plan.save();
   for (const ShardPlan& shard : plan.shards()) {
     std::vector<ShardUtterance> utterances;
@@ -61,7 +61,7 @@ void write_whole(const fs::path& folder) {
 Frames read_all(const fs::path& folder, std::size_t* damaged) {
   const FeatureStore store = FeatureStore::open(folder);
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("c"));
-  plan.extend(planned(), 1.0, Json::array(), 4 * 320);
+  plan.extend(planned(), store.description(), Json::array(), 40);  // an utterance has 11 bytes
   const VerifiedShards verified(store.corpus_folder("c"));
   const CorpusFeatures features(store, "c");
   Frames frames;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <thread>
 
 #include "core/base/error.h"
@@ -19,6 +20,7 @@
 namespace strata {
 namespace {
 
+using hdf5::Compression;
 using hdf5::StoredType;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -26,11 +28,23 @@ using testing::IsEmpty;
 
 const std::vector<Tap> kTaps = {{"h0", 4, 320}, {"h1", 3, 640}};
 
-class ShardOfType : public testing::TestWithParam<StoredType> {};
+/// How a shard is stored.
+struct Form {
+  StoredType type;
+  Compression compression;
+  std::string name() const { return hdf5::name_of(type) + "_" + hdf5::name_of(compression); }
+};
 
-INSTANTIATE_TEST_SUITE_P(Types, ShardOfType,
-                         testing::Values(StoredType::kFloat32, StoredType::kFloat16, StoredType::kBFloat16),
-                         [](const auto& info) { return hdf5::name_of(info.param); });
+class ShardOfType : public testing::TestWithParam<Form> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Types, ShardOfType,
+    testing::Values(Form{StoredType::kFloat32, Compression::kNone}, Form{StoredType::kFloat16, Compression::kNone},
+                    Form{StoredType::kBFloat16, Compression::kNone}, Form{StoredType::kInt8, Compression::kNone},
+                    Form{StoredType::kFloat32, Compression::kDeflate},
+                    Form{StoredType::kFloat16, Compression::kDeflate},
+                    Form{StoredType::kBFloat16, Compression::kDeflate}, Form{StoredType::kInt8, Compression::kDeflate}),
+    [](const auto& info) { return info.param.name(); });
 
 fs::path shard_in(const std::string& folder) { return fs::path(testing::TempDir()) / folder / "shard-00000.h5"; }
 
@@ -39,12 +53,14 @@ std::vector<ShardUtterance> two_utterances(StoredType type) {
 }
 
 TEST_P(ShardOfType, ComesBackAsWritten) {
-  const fs::path path = shard_in("round_trip_" + hdf5::name_of(GetParam()));
+  const auto [type, compression] = GetParam();
+  const fs::path path = shard_in("round_trip_" + GetParam().name());
   fs::create_directories(path.parent_path());
-  const auto written = two_utterances(GetParam());
-  write_shard(path, kTaps, GetParam(), written, {{"c", "no such file"}});
+  const auto written = two_utterances(type);
+  write_shard(path, kTaps, type, written, {{"c", "no such file"}}, compression);
 
-  const ShardReader shard(path, kTaps, GetParam());
+  const ShardReader shard(path, kTaps, type);
+  EXPECT_EQ(shard.compression(), compression);
   EXPECT_THAT(shard.ids(), ElementsAre("läufer/Ω 1", "b"));
   EXPECT_THAT(shard.samples(), ElementsAre(1600, 960));
   ASSERT_EQ(shard.failed().size(), 1u);
@@ -52,7 +68,7 @@ TEST_P(ShardOfType, ComesBackAsWritten) {
   EXPECT_EQ(shard.failed()[0].reason, "no such file");
   for (std::size_t u = 0; u < written.size(); ++u) {
     for (std::size_t t = 0; t < kTaps.size(); ++t)
-      EXPECT_TRUE(at::equal(shard.read(t, u), written[u].features[t])) << u << " " << t;
+      EXPECT_TRUE(at::equal(shard.read(t, u), as_read(written[u].features[t], type))) << u << " " << t;
   }
   EXPECT_THAT(shard.tap(1).first, ElementsAre(0, 2));
   EXPECT_THAT(shard.verify(), IsEmpty());
@@ -72,44 +88,82 @@ std::vector<float> read_as_float(const fs::path& path, const char* name) {
 }
 
 TEST_P(ShardOfType, IsReadByPlainHdf5) {
-  const fs::path path = shard_in("plain_" + hdf5::name_of(GetParam()));
+  const auto [type, compression] = GetParam();
+  const fs::path path = shard_in("plain_" + GetParam().name());
   fs::create_directories(path.parent_path());
-  write_shard(path, {{"h0", 3, 320}}, GetParam(),
-              {{"a",
-                640,
-                {table(2, 3, GetParam(),
-                       [](std::int64_t r, std::int64_t c) {
-                         return r == 0 ? -0.25 - static_cast<double>(c) : 24.0 * static_cast<double>(c);
-                       })}}},
-              {});
-  EXPECT_THAT(read_as_float(path, "/taps/h0/frames"), ElementsAre(-0.25, -1.25, -2.25, 0, 24, 48));
+  const at::Tensor frames = table(2, 3, type, [](std::int64_t r, std::int64_t c) {
+    return r == 0 ? -0.25 - static_cast<double>(c) : 24.0 * static_cast<double>(c);
+  });
+  write_shard(path, {{"h0", 3, 320}}, type, {{"a", 640, {frames}}}, {}, compression);
+  if (type == StoredType::kInt8) {
+    EXPECT_THAT(read_as_float(path, "/taps/h0/scale"), ElementsAre(2.25f / 127, 48.0f / 127));
+    EXPECT_THAT(read_as_float(path, "/taps/h0/frames"), ElementsAre(-14, -71, -127, 0, 64, 127));
+  } else {
+    EXPECT_THAT(read_as_float(path, "/taps/h0/frames"), ElementsAre(-0.25, -1.25, -2.25, 0, 24, 48));
+  }
 }
 
 TEST_P(ShardOfType, HasEqualBytesForEqualContent) {
-  const fs::path one = shard_in("equal_one_" + hdf5::name_of(GetParam())),
-                 other = shard_in("equal_other_" + hdf5::name_of(GetParam()));
+  const auto [type, compression] = GetParam();
+  const fs::path one = shard_in("equal_one_" + GetParam().name()), other = shard_in("equal_other_" + GetParam().name());
   for (const fs::path& path : {one, other}) {
     fs::create_directories(path.parent_path());
-    write_shard(path, kTaps, GetParam(), two_utterances(GetParam()), {});
+    write_shard(path, kTaps, type, two_utterances(type), {}, compression);
     if (path == one) std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // HDF5's time stamps count seconds
   }
   EXPECT_EQ(read_file(one), read_file(other));
   EXPECT_EQ(read_file(sidecar_path(one)), read_file(sidecar_path(other)));
 }
 
-TEST(Shard, MayHoldNoUtteranceAndUtterancesWithoutFrames) {
+TEST_P(ShardOfType, MayHoldNoUtteranceAndUtterancesWithoutFrames) {
+  const auto [type, compression] = GetParam();
   const fs::path folder = fresh_folder();
-  write_shard(folder / "none.h5", kTaps, StoredType::kFloat16, {}, {{"a", "unreadable"}});
-  const ShardReader none(folder / "none.h5", kTaps, StoredType::kFloat16);
+  write_shard(folder / "none.h5", kTaps, type, {}, {{"a", "unreadable"}}, compression);
+  const ShardReader none(folder / "none.h5", kTaps, type);
   EXPECT_THAT(none.ids(), IsEmpty());
   EXPECT_EQ(none.failed().size(), 1u);
 
-  write_shard(folder / "short.h5", kTaps, StoredType::kFloat32,
-              {utterance("a", kTaps, {1, 0}), utterance("b", kTaps, {2, 1})}, {});
-  const ShardReader some(folder / "short.h5", kTaps, StoredType::kFloat32);
+  write_shard(folder / "short.h5", kTaps, type,
+              {utterance("a", kTaps, {1, 0}, type), utterance("b", kTaps, {2, 1}, type)}, {}, compression);
+  const ShardReader some(folder / "short.h5", kTaps, type);
   EXPECT_EQ(some.read(1, 0).sizes(), (std::vector<std::int64_t>{0, 3}));
-  EXPECT_TRUE(at::equal(some.read(1, 1), grid(1, 3)));
+  EXPECT_TRUE(at::equal(some.read(1, 1), as_read(grid(1, 3), type)));
   EXPECT_THAT(some.verify(), IsEmpty());
+}
+
+/// Frames like those of a model: no two values are alike.
+at::Tensor waves(std::int64_t rows, std::int64_t columns, StoredType type) {
+  return table(rows, columns, type, [](std::int64_t r, std::int64_t c) {
+    return std::sin(0.1 * static_cast<double>(r) + 1.7 * static_cast<double>(c)) * (1.0 + static_cast<double>(c));
+  });
+}
+
+// Utterances begin and end within chunks, at their ends, and go over several.
+TEST_P(ShardOfType, OfManyChunksComesBackAsWritten) {
+  const auto [type, compression] = GetParam();
+  const fs::path path = fresh_folder() / "shard-00000.h5";
+  const std::vector<Tap> taps = {{"h0", 64, 320}, {"h1", 1, 320}};
+  const std::int64_t chunk_rows = (128 << 10) / (64 * hdf5::bytes_of(type));
+  std::vector<ShardUtterance> written;
+  for (const std::int64_t rows : {chunk_rows - 1, std::int64_t{1}, chunk_rows, 2 * chunk_rows + 5, std::int64_t{3}}) {
+    written.push_back({"u" + std::to_string(written.size()), 1, {waves(rows, 64, type), waves(rows, 1, type)}});
+  }
+  write_shard(path, taps, type, written, {}, compression);
+  const ShardReader shard(path, taps, type);
+  EXPECT_EQ(shard.tap(0).frames.chunk_rows, compression == Compression::kNone ? 0 : chunk_rows);
+  EXPECT_EQ(shard.tap(0).frames.chunks.size(), compression == Compression::kNone ? 0u : 5u);
+  for (std::size_t u = 0; u < written.size(); ++u) {
+    for (std::size_t t = 0; t < 2; ++t) {
+      EXPECT_TRUE(at::equal(shard.read(t, u), as_read(written[u].features[t], type))) << u << " " << t;
+    }
+  }
+  EXPECT_THAT(shard.verify(), IsEmpty());
+  // Any HDF5 undoes the compression.
+  const std::vector<float> plain = read_as_float(path, "/taps/h1/frames");
+  const fs::path uncompressed = path.parent_path() / "shard-00001.h5";
+  write_shard(uncompressed, taps, type, written, {});
+  EXPECT_EQ(plain, read_as_float(uncompressed, "/taps/h1/frames"));
+  EXPECT_EQ(shard.tap(0).checksum, ShardReader(uncompressed, taps, type).tap(0).checksum);
 }
 
 TEST(Shard, RefusesFeaturesThatAreNotTheStores) {

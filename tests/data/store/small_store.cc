@@ -33,7 +33,7 @@ FeatureStore write_store(const std::filesystem::path& folder, const std::vector<
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder(corpus));
   std::vector<PlannedUtterance> planned;
   for (const ShardUtterance& u : utterances) planned.push_back({u.id, u.samples});
-  plan.extend(planned, 1.0, Json::array(), std::int64_t{1} << 30);
+  plan.extend(planned, store.description(), Json::array(), std::int64_t{1} << 30);
   plan.save();
   write_shard(plan.folder() / "shard-00000.h5", taps, type, utterances, {});
   return store;

@@ -14,7 +14,7 @@ namespace strata {
 at::Tensor table(std::int64_t rows, std::int64_t columns, hdf5::StoredType type,
                  double (*value)(std::int64_t, std::int64_t));
 
-/// Values that every stored type holds exactly: row + column / 4, at most 63.
+/// Values that every floating-point type holds exactly: row + column / 4, at most 63.
 at::Tensor grid(std::int64_t rows, std::int64_t columns, hdf5::StoredType type = hdf5::StoredType::kFloat32);
 
 /// An utterance with `frames[i]` frames of `grid` for `taps[i]`.

@@ -58,8 +58,6 @@ TEST(FeatureStore, SaysWhatDiffers) {
                 "fedcba987654 now); give this one another name or the study another store");
   EXPECT_EQ(error([](auto& d) { d.type = StoredType::kBFloat16; }),
             place + "the store holds float16, the study asks for bfloat16" + remedy);
-  EXPECT_EQ(error([](auto& d) { d.spec.taps.pop_back(); }),
-            place + "the store holds the taps h0, h1, the study asks for h0" + remedy);
   EXPECT_EQ(error([](auto& d) { d.spec.taps[0].width = 5; }),
             place +
                 "the store's taps have other widths or frame rates than this Strata computes; extract it anew into "
@@ -78,19 +76,135 @@ TEST(FeatureStore, RefusesWhatItCannotRead) {
     changed[key] = value;
     write_file_atomically(path, changed.dump());
   };
-  with("format", 2);
-  EXPECT_EQ(
-      error_of<ConfigError>([&] { FeatureStore::open(folder); }),
-      path.string() + ": the store has format 2, this Strata reads format 1; extract it anew into another folder");
+  with("format", 3);
+  EXPECT_EQ(error_of<ConfigError>([&] { FeatureStore::open(folder); }),
+            path.string() +
+                ": the store has format 3, this Strata reads formats 1 to 2; extract it anew into another folder");
   with("dtype", "int4");
   EXPECT_EQ(error_of<ConfigError>([&] { FeatureStore::open(folder); }),
             path.string() + ": the store holds \"int4\", which this Strata cannot read");
+  with("compression", "zip");
+  EXPECT_EQ(error_of<ConfigError>([&] { FeatureStore::open(folder); }),
+            path.string() + ": the store holds \"zip\", which this Strata cannot read");
+  with("taps", {{{"name", "h0"}, {"width", 0}, {"hop_samples", 320}, {"listed", true}}});
+  EXPECT_EQ(error_of<DataError>([&] { FeatureStore::open(folder); }),
+            path.string() + ": not a valid store.json: tap \"h0\" has no width or no frame rate");
   with("taps", 3);
   EXPECT_THAT(error_of<DataError>([&] { FeatureStore::open(folder); }),
               StartsWith(path.string() + ": not a valid store.json: "));
   write_file_atomically(path, "[]");
   EXPECT_THAT(error_of<DataError>([&] { FeatureStore::open(folder); }),
               StartsWith(path.string() + ": not a valid store.json: "));
+}
+
+const std::vector<Tap> kUpstream = {{"h0", 4, 320}, {"h1", 4, 320}, {"h2", 4, 640}, {"conv", 3, 320, false}};
+
+/// What a study says that lists these taps of kUpstream.
+StoreDescription asked(const std::vector<std::string>& taps) {
+  StoreDescription d = description();
+  d.available = kUpstream;
+  d.spec.taps.clear();
+  for (const Tap& tap : kUpstream) {
+    if (std::count(taps.begin(), taps.end(), tap.name) > 0) d.spec.taps.push_back(tap);
+  }
+  return d;
+}
+
+std::vector<std::string> names_in_spec(const FeatureSpec& spec) {
+  std::vector<std::string> names;
+  for (const Tap& tap : spec.taps) names.push_back(tap.name);
+  return names;
+}
+
+TEST(FeatureStore, GrowsByTapsInTheUpstreamsOrder) {
+  const fs::path folder = fresh_folder() / "hubert";
+  FeatureStore::open_or_create(folder, asked({"h0", "conv"}));
+  const FeatureStore grown = FeatureStore::open_or_create(folder, asked({"h2", "h1"}));
+  EXPECT_THAT(names_in_spec(grown.description().spec), ElementsAre("h0", "h1", "h2", "conv"));
+  EXPECT_THAT(grown.description().first_taps, ElementsAre("h0", "conv"));
+  EXPECT_EQ(FeatureStore::open(folder).description(), grown.description());
+  // What it has, or less, changes nothing.
+  const std::string before = read_file(folder / "store.json");
+  EXPECT_EQ(FeatureStore::open_or_create(folder, asked({"h1"})).description(), grown.description());
+  EXPECT_EQ(read_file(folder / "store.json"), before);
+}
+
+TEST(FeatureStore, AStudySeesWhatItLists) {
+  const fs::path folder = fresh_folder() / "hubert";
+  FeatureStore store = FeatureStore::open_or_create(folder, asked({"conv", "h2"}));
+  EXPECT_EQ(error_of<ConfigError>([&] { store.spec_of({}); }),
+            folder.string() +
+                ": the store has no tap \"h0\", it has h2, conv; run `strata extract` on this study, which adds it");
+  store = FeatureStore::open_or_create(folder, asked({"h0", "h1", "h2"}));
+  EXPECT_THAT(names_in_spec(store.spec_of({})), ElementsAre("h0", "h1", "h2"));
+  EXPECT_THAT(names_in_spec(store.spec_of({"conv", "h1"})), ElementsAre("h1", "conv"));
+  EXPECT_EQ(store.spec_of({"h1"}).receptive_field_samples, 400);
+  // Had it been made at once, the study would see the same.
+  const FeatureStore whole = FeatureStore::open_or_create(folder / "whole", asked({"h0", "h1", "h2", "conv"}));
+  EXPECT_EQ(store.spec_of({}), whole.spec_of({}));
+  EXPECT_EQ(store.description().spec, whole.description().spec);
+  EXPECT_EQ(store.description().fingerprint, whole.description().fingerprint);
+}
+
+TEST(FeatureStore, AnotherCompressionIsForWhatComes) {
+  const fs::path folder = fresh_folder() / "hubert";
+  const FeatureStore store = FeatureStore::open_or_create(folder, description());
+  CorpusPlan plan = CorpusPlan::load(store.corpus_folder("c"));
+  plan.extend({{"a", 10}}, store.description(), Json::array(), 1000);
+  plan.save();
+  StoreDescription deflated = description();
+  deflated.compression = hdf5::Compression::kDeflate;
+  EXPECT_EQ(FeatureStore::open_or_create(folder, deflated).description().compression, hdf5::Compression::kDeflate);
+  EXPECT_EQ(read_json(folder / "store.json")["compression"], "deflate");
+  plan.extend({{"a", 10}, {"b", 10}}, deflated, Json::array(), 1000);
+  plan.save();
+  const CorpusPlan again = CorpusPlan::load(plan.folder());
+  ASSERT_EQ(again.shards().size(), 2u);
+  EXPECT_EQ(again.shards()[0].compression, hdf5::Compression::kNone);
+  EXPECT_EQ(again.shards()[1].compression, hdf5::Compression::kDeflate);
+}
+
+/// A store as it was written before generations named their taps.
+FeatureStore old_store(const fs::path& folder) {
+  const FeatureStore store = write_store(folder, kTaps, "debian", {utterance("a", kTaps, {5, 5})});
+  Json json = read_json(folder / "store.json"), plan = read_json(folder / "debian/generation-000.json");
+  json["format"] = 1;
+  json.erase("compression");
+  plan.erase("taps");
+  plan.erase("compression");
+  write_file_atomically(folder / "store.json", json.dump());
+  write_file_atomically(folder / "debian/generation-000.json", plan.dump());
+  return FeatureStore::open(folder);
+}
+
+TEST(FeatureStore, OfFormat1IsReadAndGrows) {
+  const fs::path folder = fresh_folder() / "old";
+  FeatureStore store = old_store(folder);
+  EXPECT_THAT(names_in_spec(store.spec_of({})), ElementsAre("h0"));  // h1 is not listed
+  EXPECT_THAT(names_in_spec(store.spec_of({"h1"})), ElementsAre("h1"));
+  EXPECT_TRUE(CorpusFeatures(store, "debian").read("a", 1).equal(grid(5, 4)));
+
+  StoreDescription wider = store.description();
+  wider.spec.taps = {{"h2", 2, 320}};
+  store = FeatureStore::open_or_create(folder, wider);
+  EXPECT_THAT(names_in_spec(store.description().spec), ElementsAre("h0", "h1", "h2"));
+  CorpusPlan plan = CorpusPlan::load(store.corpus_folder("debian"));
+  const auto added = plan.extend({{"a", 1600}}, store.description(), Json::array(), 1000);
+  ASSERT_EQ(added.size(), 1u);
+  EXPECT_THAT(added[0].taps, ElementsAre("h2"));
+  plan.save();
+  write_shard(plan.folder() / "shard-00001.h5", wider.spec.taps, StoredType::kFloat32,
+              {utterance("a", wider.spec.taps, {5})}, {});
+  const CorpusFeatures features(store, "debian");
+  EXPECT_TRUE(features.read("a", 1).equal(grid(5, 4)));
+  EXPECT_TRUE(features.read("a", 2).equal(grid(5, 2)));
+}
+
+/// A store whose features take so many bytes a sample of audio.
+StoreDescription of_bytes_per_sample(std::int64_t bytes) {
+  StoreDescription d;
+  d.spec.taps = {{"h0", bytes, 4}};
+  return d;
 }
 
 std::vector<PlannedUtterance> utterances_of(const std::vector<std::int64_t>& samples) {
@@ -103,7 +217,7 @@ TEST(CorpusPlan, CutsInOrderAtTheSizeAskedFor) {
   CorpusPlan plan = CorpusPlan::load(fresh_folder() / "none");
   EXPECT_THAT(plan.shards(), IsEmpty());
   // 2 bytes a sample, 400 bytes a shard: a shard is closed once it has them.
-  const auto added = plan.extend(utterances_of({100, 100, 1, 300, 5, 5}), 2.0, Json::array(), 400);
+  const auto added = plan.extend(utterances_of({100, 100, 1, 300, 5, 5}), of_bytes_per_sample(2), Json::array(), 400);
   ASSERT_EQ(added.size(), 3u);
   EXPECT_EQ(added[0].name, "shard-00000.h5");
   EXPECT_THAT(added[0].ids, ElementsAre("u0", "u1"));
@@ -114,7 +228,8 @@ TEST(CorpusPlan, CutsInOrderAtTheSizeAskedFor) {
 
 TEST(CorpusPlan, PutsAtMost1024UtterancesIntoAShard) {
   CorpusPlan plan = CorpusPlan::load(fresh_folder());
-  const auto added = plan.extend(utterances_of(std::vector<std::int64_t>(1025, 0)), 2.0, Json::array(), 400);
+  const auto added =
+      plan.extend(utterances_of(std::vector<std::int64_t>(1025, 0)), of_bytes_per_sample(2), Json::array(), 400);
   ASSERT_EQ(added.size(), 2u);
   EXPECT_EQ(added[0].ids.size(), 1024u);
 }
@@ -122,13 +237,13 @@ TEST(CorpusPlan, PutsAtMost1024UtterancesIntoAShard) {
 TEST(CorpusPlan, KeepsWhatIsPlannedAndAddsGenerations) {
   const fs::path folder = fresh_folder();
   CorpusPlan plan = CorpusPlan::load(folder);
-  plan.extend(utterances_of({10, 10}), 1.0, Json::array(), 10);
+  plan.extend(utterances_of({10, 10}), of_bytes_per_sample(1), Json::array(), 10);
   plan.save();
   EXPECT_THAT(names_in(folder), ElementsAre("generation-000.json"));
   // New utterances come after, in a generation of their own, whatever their place in the manifest.
   const auto more = utterances_of({10, 10, 10, 10});
   const std::vector<PlannedUtterance> shuffled = {more[3], more[1], more[2], more[0]};
-  plan.extend(shuffled, 1.0, Json::array(), 10);
+  plan.extend(shuffled, of_bytes_per_sample(1), Json::array(), 10);
   plan.save();
   const CorpusPlan again = CorpusPlan::load(folder);
   ASSERT_EQ(again.shards().size(), 4u);
@@ -138,7 +253,7 @@ TEST(CorpusPlan, KeepsWhatIsPlannedAndAddsGenerations) {
   EXPECT_THAT(names_in(folder), ElementsAre("generation-000.json", "generation-001.json"));
 
   CorpusPlan third = CorpusPlan::load(folder);
-  EXPECT_THAT(third.extend(more, 1.0, Json::array(), 10), IsEmpty());
+  EXPECT_THAT(third.extend(more, of_bytes_per_sample(1), Json::array(), 10), IsEmpty());
   third.save();
   EXPECT_EQ(names_in(folder).size(), 2u);
 }
@@ -146,23 +261,60 @@ TEST(CorpusPlan, KeepsWhatIsPlannedAndAddsGenerations) {
 TEST(CorpusPlan, SavesAllThatWasAddedSinceTheLastTime) {
   const fs::path folder = fresh_folder();
   CorpusPlan plan = CorpusPlan::load(folder);
-  plan.extend(utterances_of({10}), 1.0, Json::array(), 10);
-  plan.extend(utterances_of({10, 10}), 1.0, Json::array(), 10);
+  plan.extend(utterances_of({10}), of_bytes_per_sample(1), Json::array(), 10);
+  plan.extend(utterances_of({10, 10}), of_bytes_per_sample(1), Json::array(), 10);
   plan.save();
   plan.save();
   EXPECT_EQ(CorpusPlan::load(folder).shards().size(), 2u);
-  EXPECT_THAT(names_in(folder), ElementsAre("generation-000.json"));
+  EXPECT_THAT(names_in(folder), ElementsAre("generation-000.json", "generation-001.json"));
+}
+
+std::vector<std::string> names_in_plan(const std::vector<ShardPlan>& shards) {
+  std::vector<std::string> names;
+  for (const ShardPlan& shard : shards) names.push_back(shard.name);
+  return names;
+}
+
+TEST(CorpusPlan, PlansNewTapsForThoseThatLackThem) {
+  const fs::path folder = fresh_folder();
+  StoreDescription store = asked({"h0", "conv"});
+  CorpusPlan plan = CorpusPlan::load(folder);
+  plan.extend({{"a", 100}, {"b", 100}}, store, Json::array(), 1);
+  plan.save();
+  store = asked({"h0", "h1", "conv"});
+  // New utterances come first here: they lack all, the others h1 alone.
+  plan.extend({{"c", 100}, {"a", 100}, {"d", 100}, {"b", 100}}, store, Json::array(), 1000);
+  const auto& shards = plan.shards();
+  ASSERT_EQ(shards.size(), 4u);
+  EXPECT_EQ(shards[2].name, "shard-00002.h5");
+  EXPECT_THAT(shards[2].ids, ElementsAre("c", "d"));
+  EXPECT_THAT(shards[2].taps, ElementsAre("h0", "h1", "conv"));
+  EXPECT_EQ(shards[2].generation, 1u);
+  EXPECT_THAT(shards[3].ids, ElementsAre("a", "b"));
+  EXPECT_THAT(shards[3].taps, ElementsAre("h1"));
+  EXPECT_EQ(shards[3].generation, 2u);
+  plan.save();
+  EXPECT_THAT(CorpusPlan::load(folder).extend({{"a", 100}, {"d", 100}}, store, Json::array(), 1000), IsEmpty());
+
+  // A run that ended between two generations goes on with the second, as if nothing had been.
+  const std::string second = read_file(folder / "generation-002.json");
+  fs::remove(folder / "generation-002.json");
+  CorpusPlan again = CorpusPlan::load(folder);
+  EXPECT_THAT(names_in_plan(again.extend({{"c", 100}, {"a", 100}, {"d", 100}, {"b", 100}}, store, Json::array(), 1000)),
+              ElementsAre("shard-00003.h5"));
+  again.save();
+  EXPECT_EQ(read_file(folder / "generation-002.json"), second);
 }
 
 TEST(CorpusPlan, RefusesAudioThatIsTreatedOtherwise) {
   const fs::path folder = fresh_folder();
   CorpusPlan plan = CorpusPlan::load(folder);
-  plan.extend(utterances_of({10}), 1.0, Json::array(), 10);
+  plan.extend(utterances_of({10}), of_bytes_per_sample(1), Json::array(), 10);
   plan.save();
   CorpusPlan later = CorpusPlan::load(folder);
   const Json gain = Json::array({{{"type", "gain"}}});
   EXPECT_EQ(error_of<ConfigError>([&] {
-              later.extend(utterances_of({10, 20}), 1.0, gain, 10);
+              later.extend(utterances_of({10, 20}), of_bytes_per_sample(1), gain, 10);
             }),
             folder.string() +
                 ": the store treated this corpus' audio with [], the study asks for [{\"type\":\"gain\"}]; give the "
@@ -182,7 +334,7 @@ TEST(CorpusPlan, RefusesABrokenFile) {
 TEST(CorpusPlan, KnowsWhichShardsAreMissing) {
   const fs::path folder = fresh_folder();
   CorpusPlan plan = CorpusPlan::load(folder);
-  plan.extend(utterances_of({10, 10, 10}), 1.0, Json::array(), 10);
+  plan.extend(utterances_of({10, 10, 10}), of_bytes_per_sample(1), Json::array(), 10);
   write_file_atomically(folder / "shard-00001.h5", "");
   const auto missing = plan.missing();
   ASSERT_EQ(missing.size(), 2u);
@@ -195,7 +347,7 @@ TEST(CorpusFeatures, FindsUtterancesInAllShards) {
   const FeatureStore store =
       write_store(folder, kTaps, "debian", {utterance("a", kTaps, {5, 5}), utterance("b", kTaps, {3, 3})});
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("debian"));
-  plan.extend({{"c", 10}, {"d", 10}}, 1.0, Json::array(), 1000);
+  plan.extend({{"c", 10}, {"d", 10}}, store.description(), Json::array(), 1000);
   plan.save();
   write_shard(plan.folder() / "shard-00001.h5", kTaps, StoredType::kFloat32, {utterance("d", kTaps, {2, 2})},
               {{"c", "not audio"}});
@@ -214,13 +366,102 @@ TEST(CorpusFeatures, FindsUtterancesInAllShards) {
             (folder / "debian").string() + ": no features of utterance \"c\"");
 }
 
+/// A store that had h0 and h2 of "a" and "b" first, then h1 as well: of "a" too, and of the new "c".
+class GrownStore : public testing::Test {
+ protected:
+  GrownStore() : folder_(fresh_folder() / "hubert") {
+    FeatureStore store = FeatureStore::open_or_create(folder_, of({"h0", "h2"}));
+    add(store, {{"a", 1600}, {"b", 960}});
+    store = FeatureStore::open_or_create(folder_, of({"h0", "h1", "h2"}));
+    add(store, {{"a", 1600}, {"c", 640}});
+  }
+
+  static StoreDescription of(const std::vector<std::string>& taps) {
+    StoreDescription d = asked(taps);
+    d.type = StoredType::kFloat32;
+    return d;
+  }
+
+  void add(const FeatureStore& store, const std::vector<PlannedUtterance>& utterances) {
+    CorpusPlan plan = CorpusPlan::load(store.corpus_folder("c"));
+    for (const ShardPlan& shard : plan.extend(utterances, store.description(), Json::array(), 1 << 20)) {
+      std::vector<ShardUtterance> computed;
+      for (const std::string& id : shard.ids) computed.push_back({id, samples_of(id), {}});
+      for (const Tap& tap : store.taps_of(shard)) {
+        for (ShardUtterance& u : computed) u.features.push_back(frames_of(u.id, tap));
+      }
+      write_shard(plan.folder() / shard.name, store.taps_of(shard), StoredType::kFloat32, computed, {});
+    }
+    plan.save();
+  }
+
+  std::int64_t samples_of(const std::string& id) const { return id == "a" ? samples_of_a_ : id == "b" ? 960 : 640; }
+  static at::Tensor frames_of(const std::string& id, const Tap& tap) {
+    return grid(id == "a" ? 5 : 3, tap.width).add(tap.name[1] - '0');
+  }
+
+  std::int64_t samples_of_a_ = 1600;
+  const fs::path folder_;
+};
+
+TEST_F(GrownStore, GivesTapsWhereverTheyAre) {
+  const FeatureStore store = FeatureStore::open(folder_);
+  const CorpusFeatures features(store, "c", store.spec_of({}).taps);
+  EXPECT_EQ(features.shards().size(), 3u);
+  for (const char* id : {"a", "c"}) {
+    ASSERT_TRUE(features.contains(id));
+    for (std::size_t t = 0; t < 3; ++t) {
+      EXPECT_TRUE(features.read(id, t).equal(frames_of(id, kUpstream[t]))) << id << t;
+      EXPECT_EQ(features.frames(id, t), frames_of(id, kUpstream[t]).size(0));
+    }
+  }
+  EXPECT_EQ(features.samples("a"), 1600);
+  // It was not in the manifest when h1 was added; extract adds it when it is again.
+  EXPECT_FALSE(features.contains("b"));
+  EXPECT_EQ(features.failure("b"), nullptr);
+  EXPECT_EQ(features.size(), 2u);
+}
+
+TEST_F(GrownStore, OpensOnlyWhatIsWanted) {
+  const FeatureStore store = FeatureStore::open(folder_);
+  const CorpusFeatures first(store, "c", store.spec_of({"h2"}).taps);
+  EXPECT_EQ(first.shards().size(), 2u);
+  EXPECT_TRUE(first.contains("b"));
+  EXPECT_TRUE(first.read("b", 0).equal(frames_of("b", kUpstream[2])));
+  // A shard of other taps may be missing.
+  fs::remove(folder_ / "c/shard-00001.h5");
+  EXPECT_TRUE(CorpusFeatures(store, "c", store.spec_of({"h2"}).taps).contains("a"));
+  EXPECT_EQ(error_of<ConfigError>([&] { CorpusFeatures(store, "c", store.spec_of({"h1"}).taps); }),
+            (folder_ / "c").string() +
+                ": 1 of 2 shards are missing, shard-00001.h5 first; run `strata extract` on this study again");
+}
+
+TEST_F(GrownStore, RefusesTapsOfChangedAudio) {
+  FeatureStore store = FeatureStore::open_or_create(folder_, of({"conv"}));
+  samples_of_a_ = 1599;
+  add(store, {{"a", 1600}, {"b", 960}, {"c", 640}});
+  EXPECT_EQ(error_of<ConfigError>([&] { CorpusFeatures(store, "c"); }),
+            (folder_ / "c").string() +
+                ": \"a\" has 1600 samples in shard-00001.h5 and 1599 in shard-00003.h5: its audio changed before its "
+                "taps were added; extract it anew into another folder, or under another id");
+  EXPECT_TRUE(CorpusFeatures(store, "c", store.spec_of({}).taps).contains("a"));
+}
+
+TEST_F(GrownStore, RefusesAPlanOfUnknownTaps) {
+  Json json = read_json(folder_ / "store.json");
+  json["taps"].erase(json["taps"].begin() + 1);
+  write_file_atomically(folder_ / "store.json", json.dump());
+  EXPECT_EQ(error_of<DataError>([&] { CorpusFeatures(FeatureStore::open(folder_), "c"); }),
+            folder_.string() + ": the plan of shard-00001.h5 names the tap \"h1\", store.json does not");
+}
+
 TEST(CorpusFeatures, SaysWhatIsMissing) {
   const fs::path folder = fresh_folder() / "fbank";
   const FeatureStore store = write_store(folder, kTaps, "debian", {utterance("a", kTaps, {5, 5})});
   EXPECT_EQ(error_of<ConfigError>([&] { CorpusFeatures(store, "other"); }),
             (folder / "other").string() + ": no features here; run `strata extract` on this study first");
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("debian"));
-  plan.extend({{"b", 10}}, 1.0, Json::array(), 1000);
+  plan.extend({{"b", 10}}, store.description(), Json::array(), 1000);
   plan.save();
   EXPECT_EQ(error_of<ConfigError>([&] { CorpusFeatures(store, "debian"); }),
             (folder / "debian").string() +

@@ -16,7 +16,8 @@ using testing::StartsWith;
 const char* const kStudy = R"({
   "name": "quick", "output": "runs/quick", "store": "features",
   "corpora": {"debian": "manifests/debian", "narrow": {"manifests": "manifests/debian", "effects": [{"type": "band_limit", "rate_hz": 8000}]}},
-  "upstreams": {"fbank": {"model": "fbank"}, "large": {"model": "models/large", "dtype": "bfloat16", "taps": ["h0", "h6"], "deltas": 2}},
+  "upstreams": {"fbank": {"model": "fbank"}, "large": {"model": "models/large", "dtype": "bfloat16", "compression": "deflate", "taps": ["h0", "h6"],
+                 "deltas": 2}},
   "tasks": {"sid": {"type": "sid", "corpus": "debian"}, "lid": {"type": "lid", "corpus": "narrow", "splits": "sid", "head": {"type": "mean_pool_linear"}}},
   "sweep": [{"task": "sid", "upstreams": ["fbank"], "interface": {"type": "weighted_sum"}}]
 })";
@@ -60,6 +61,8 @@ TEST_F(StudyTest, IsReadWithItsDefaults) {
   EXPECT_EQ(study.upstreams.at("fbank").dtype, "float32");
   EXPECT_EQ(study.upstreams.at("fbank").options, Json::object());
   EXPECT_EQ(study.upstreams.at("large").dtype, "bfloat16");
+  EXPECT_EQ(study.upstreams.at("fbank").compression, "none");
+  EXPECT_EQ(study.upstreams.at("large").compression, "deflate");
   EXPECT_THAT(study.upstreams.at("large").taps, ElementsAre("h0", "h6"));
   EXPECT_EQ(study.upstreams.at("large").options, (Json{{"deltas", 2}}));
   EXPECT_TRUE(study.tasks.at("sid").head.is_null());
@@ -114,9 +117,11 @@ TEST_F(StudyTest, NamesEachWrongValue) {
   EXPECT_EQ(error({"corpora.debian=3"}), "/corpora/debian: expected an object, found 3");
   EXPECT_EQ(error({"corpora.narrow.effects=gain"}),
             "/corpora/narrow/effects: takes a list of objects such as {\"type\": \"band_limit\", \"rate_hz\": 8000}");
-  EXPECT_EQ(
-      error({"upstreams.fbank.dtype=float61"}),
-      "/upstreams/fbank/dtype: unknown value \"float61\", did you mean \"float16\"? known: float32, float16, bfloat16");
+  EXPECT_EQ(error({"upstreams.fbank.dtype=float61"}),
+            "/upstreams/fbank/dtype: unknown value \"float61\", did you mean \"float16\"? known: float32, float16, "
+            "bfloat16, int8");
+  EXPECT_EQ(error({"upstreams.fbank.compression=zip"}),
+            "/upstreams/fbank/compression: unknown value \"zip\"; known: none, deflate");
   EXPECT_EQ(error({"upstreams.fbank.taps=h0"}),
             "/upstreams/fbank/taps: \"h0\" is not allowed; takes a list of strings");
   EXPECT_EQ(error({"upstreams.fbank=3"}), "/upstreams/fbank: expected an object, found 3");

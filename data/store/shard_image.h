@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor/feature_spec.h"
+#include "data/store/shard.h"
+
+namespace strata {
+
+struct ByteRange {
+  std::int64_t offset = 0;
+  std::int64_t length = 0;
+};
+
+/// The bytes of a shard and where its frames (and scales) are in them.
+struct ShardImage {
+  hdf5::Id file;  // holds the bytes
+  std::string_view bytes;
+  std::vector<ByteRange> frames;  // by offset
+
+  ShardImage() = default;
+  ShardImage(ShardImage&&) = default;
+  ~ShardImage();
+};
+
+/// What write_shard puts on the disk. Frames are packed and compressed outside of HDF5's lock.
+ShardImage make_image(const std::string& place, const std::vector<Tap>& taps, hdf5::StoredType type,
+                      const std::vector<ShardUtterance>& utterances, hdf5::Compression compression);
+
+}  // namespace strata

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/store/store.h"
+
+namespace strata {
+
+/// What is to be taken out of the store of one upstream.
+struct StripRequest {
+  std::vector<std::string> taps;     // of all corpora
+  std::vector<std::string> corpora;  // with all that is of them
+};
+
+/// What stripping does, or would do.
+struct StripForecast {
+  std::int64_t shards_rewritten = 0;
+  std::int64_t shards_removed = 0;
+  std::int64_t bytes_freed = 0;  // of frames in rewritten shards, of whole files in removed ones
+};
+
+/// Looks at every shard; nothing is written. Counts what an interrupted `strip` left, too. Throws ConfigError if the
+/// store has no such tap or corpus, or if no tap would be left; DataError if a shard is broken.
+StripForecast forecast_strip(const FeatureStore& store, const StripRequest& request);
+
+/// Does it. First no plan names the taps any more, then shards that hold them are rewritten one by one, beside, and
+/// renamed, or removed if they hold nothing else; the bytes of what is kept stay what they are. A kill leaves a store
+/// that is readable, but for one shard whose sidecar was already replaced; the next `strip` (of anything) or `extract`
+/// completes that, and the next `strip` the rest. Shards must have their checksums, else DataError: damage is not
+/// written anew. One process at a time.
+StripForecast strip(const FeatureStore& store, const StripRequest& request);
+
+/// Completes the replacement of a shard at which a strip of this corpus was killed, if one was.
+void finish_replacement(const std::filesystem::path& corpus_folder);
+
+}  // namespace strata
