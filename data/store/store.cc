@@ -354,7 +354,8 @@ fs::path CorpusPlan::generation_path(const fs::path& folder, std::size_t generat
 std::vector<ShardPlan> CorpusPlan::missing() const {
   std::vector<ShardPlan> missing;
   for (const ShardPlan& shard : shards_) {
-    if (!fs::exists(folder_ / shard.name)) missing.push_back(shard);
+    const fs::path path = folder_ / shard.name;
+    if (!fs::exists(path) || !fs::exists(sidecar_path(path))) missing.push_back(shard);
   }
   return missing;
 }
