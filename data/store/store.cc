@@ -204,8 +204,8 @@ std::vector<Tap> FeatureStore::taps_of(const ShardPlan& shard) const {
   for (const std::string& name : names) {
     const Tap* tap = find_tap(description_.spec.taps, name);
     if (tap == nullptr)
-      throw DataError(fmt::format("{}: the plan of {} names the tap \"{}\", store.json does not", folder_.string(),
-                                  shard.name, name));
+      throw DataError(fmt::format("{}: the plan of {} names the tap {}, store.json does not", folder_.string(),
+                                  shard.name, shown(name)));
     taps.push_back(*tap);
   }
   return taps;

@@ -65,8 +65,7 @@ void write_whole(const fs::path& folder, const Form& form) {
                 form.compression);
   }
   VerifiedShards verified(plan.folder());
-  for (const ShardPlan& shard : plan.shards()) 
-    verified.add(ShardReader(plan.folder() / shard.name, kTaps, form.type));
+  for (const ShardPlan& shard : plan.shards()) verified.add(ShardReader(plan.folder() / shard.name, kTaps, form.type));
   verified.save();
 }
 
