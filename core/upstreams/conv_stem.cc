@@ -42,7 +42,7 @@ ConvStem::ConvStem(const EncoderConfig& config, const WeightReader& weights) {
     layers_.push_back(std::move(layer));
     in = out;
   }
-  const bool frozen = !c10::GradMode::is_enabled();
+  const bool frozen = !c10::GradMode::is_enabled() && layers_.front().weight.is_cpu();
   const c10::NoGradGuard constants;
   for (Layer& layer : layers_) {
     layer.products = products_of(layer.weight, layer.stride);
@@ -150,7 +150,7 @@ void ConvStem::segment(const Layer& first_layer, const at::Tensor& wave, std::in
 }
 
 at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
-  if (c10::GradMode::is_enabled()) return differentiable(wave);
+  if (c10::GradMode::is_enabled() || !wave.is_cpu()) return plain(wave);
   std::int64_t frames = wave.size(0);
   for (const Layer& layer : layers_) frames = (frames - layer.kernel) / layer.stride + 1;
   const at::Tensor out = at::empty({frames, layers_.back().weight.size(0)}, wave.options());
@@ -164,7 +164,7 @@ at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
   return out;
 }
 
-at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
+at::Tensor ConvStem::plain(const at::Tensor& wave) const {
   at::Tensor x = wave.reshape({1, 1, -1});
   for (const Layer& layer : layers_) {
     x = at::conv1d(x, layer.weight, layer.bias, layer.stride);

@@ -57,8 +57,8 @@ class ConvStem {
   static void convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
   /// Frames first .. last - 1 of the last layer into `out`.
   void segment(const Layer& first_layer, const at::Tensor& wave, std::int64_t first, at::Tensor out) const;
-  /// The same by LibTorch's convolutions, through which gradients flow.
-  at::Tensor differentiable(const at::Tensor& wave) const;
+  /// The same by LibTorch's convolutions: through them gradients flow, and they are what a GPU has.
+  at::Tensor plain(const at::Tensor& wave) const;
 
   std::vector<Layer> layers_;
 };

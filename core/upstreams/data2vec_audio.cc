@@ -20,9 +20,9 @@ EncoderConfig data2vec_defaults() {
 
 class Data2VecAudio : public FolderUpstream {
  public:
-  Data2VecAudio(const SpeechOptions& options, const std::filesystem::path& folder)
+  Data2VecAudio(const SpeechOptions& options, const ModelPlace& place)
       : FolderUpstream(read_speech_model({"data2vec-audio", "data2vec_audio.", data2vec_defaults(), data2vec_fields},
-                                         options, folder)) {}
+                                         options, place)) {}
 };
 
 STRATA_REGISTER_UPSTREAM("data2vec-audio", SpeechOptions, Data2VecAudio,

@@ -17,7 +17,7 @@ Linear::Linear(std::int64_t in, std::int64_t out, const std::vector<WeightReader
   }
   weight_ = parts.size() == 1 ? weights.front() : at::cat(weights);
   bias_ = parts.size() == 1 ? biases.front() : at::cat(biases);
-  if (c10::GradMode::is_enabled()) return;
+  if (c10::GradMode::is_enabled() || !weight_.is_cpu()) return;
   packed_ = PackedProduct::pack(weight_, parts.front().arithmetic());
   if (packed_) weight_.reset();
 }

@@ -59,7 +59,7 @@ PositionalConv::PositionalConv(const EncoderConfig& config, const WeightReader& 
 }
 
 void PositionalConv::add_block(const at::Tensor& weight, const at::Tensor& bias, bool norm) {
-  blocks_.push_back({weight, bias, norm, c10::GradMode::is_enabled() ? at::Tensor() : pairs_of(weight)});
+  blocks_.push_back({weight, bias, norm, c10::GradMode::is_enabled() || !weight.is_cpu() ? at::Tensor() : pairs_of(weight)});
 }
 
 at::Tensor PositionalConv::pairs_of(const at::Tensor& weight) const {
