@@ -14,6 +14,8 @@
 #include <cmath>
 #include <string>
 
+#include "core/upstreams/sample_conv.h"
+
 namespace strata {
 namespace {
 
@@ -93,6 +95,22 @@ ConvStem::Layer ConvStem::normed_first_layer(const at::Tensor& wave, double mean
 }
 
 void ConvStem::convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out) {
+  if (input.values.size(1) == 1 && out.scalar_type() == at::kFloat) {
+    const float* samples = input.values.const_data_ptr<float>() + first * layer.stride - input.first;
+    convolve_samples(samples, layer.stride, layer.products.front().matrix.const_data_ptr<float>(), layer.kernel,
+                     layer.shift.defined() ? layer.shift.const_data_ptr<float>() : nullptr, out.size(0), out.size(1),
+                     out.mutable_data_ptr<float>());
+  } else {
+    multiply(layer, input, first, out);
+  }
+  if (layer.norm) {
+    at::gelu_out(out, (*layer.norm)(out));
+  } else {
+    at::gelu_(out);
+  }
+}
+
+void ConvStem::multiply(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out) {
   const std::int64_t width = input.values.size(1), rows = out.size(0);
   bool begun = layer.shift.defined();
   if (begun) out.copy_(layer.shift.expand_as(out));
@@ -109,11 +127,6 @@ void ConvStem::convolve(const Layer& layer, const Rows& input, std::int64_t firs
       at::mm_out(out, width == 1 ? windows.contiguous() : windows, product.matrix);
     }
     begun = true;
-  }
-  if (layer.norm) {
-    at::gelu_out(out, (*layer.norm)(out));
-  } else {
-    at::gelu_(out);
   }
 }
 
