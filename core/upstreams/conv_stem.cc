@@ -22,6 +22,7 @@ namespace {
 constexpr double kStemEps = 1e-5;
 constexpr std::int64_t kSegmentFrames = 512;  // of the last layer: what is between the layers then takes 50 MB
 constexpr std::int64_t kBlockFrames = 256;    // normed and activated in the cache: 512 kB of float32
+static_assert(kBlockFrames % 2 == 0, "pairs of frames consume their input, which must not be another block's");
 
 }  // namespace
 
@@ -51,6 +52,9 @@ ConvStem::ConvStem(const EncoderConfig& config, const WeightReader& weights) {
     for (Product& product : layer.products) {
       if (frozen && layer.weight.size(1) > 1) product.packed = PackedProduct::pack(product.matrix.t(), weights.arithmetic());
     }
+    const std::optional<PackedProduct>& first_taps = layer.products.front().packed;
+    if (first_taps && weights.arithmetic() == at::kFloat)
+      layer.paired = PairedConv::pack(layer.weight, layer.stride, *first_taps);
     if (layer.bias.defined()) layer.shift = layer.bias.detach();
   }
 }
@@ -111,6 +115,13 @@ void ConvStem::convolve(const Layer& layer, const Rows& input, std::int64_t firs
 }
 
 void ConvStem::multiply(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out) {
+  if (layer.paired && out.size(0) > 1) {
+    const std::int64_t even = out.size(0) / 2 * 2, offset = first * layer.stride - input.first;
+    layer.paired->consume(input.values.narrow(0, offset, even * layer.stride + 1), layer.shift, out.narrow(0, 0, even));
+    if (even == out.size(0)) return;
+    first += even;
+    out = out.narrow(0, even, 1);
+  }
   const std::int64_t width = input.values.size(1), rows = out.size(0);
   bool begun = layer.shift.defined();
   if (begun) out.copy_(layer.shift.expand_as(out));

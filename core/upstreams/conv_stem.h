@@ -7,6 +7,7 @@
 
 #include "core/upstreams/encoder_config.h"
 #include "core/upstreams/modules.h"
+#include "core/upstreams/paired_conv.h"
 
 namespace strata {
 
@@ -17,7 +18,8 @@ namespace strata {
 /// Without gradients it is computed as matrix products on [frames, channels], a block of frames after the other, so
 /// that memory does not grow with the utterance (but for its result) and each block is normed and activated while it is
 /// in the cache. The group norm's statistics are those of the whole utterance, in float64: a convolution's mean and
-/// variance over time follow from the mean and covariance of the samples under its kernel.
+/// variance over time follow from the mean and covariance of the samples under its kernel. In float32 on the CPU, with
+/// packed weights, kernel 3 and stride 2 are computed for pairs of frames, in 13 % less time (PairedConv).
 class ConvStem {
  public:
   /// Takes `conv_layers.{i}.conv.{weight, bias}` and `conv_layers.{i}.layer_norm.{weight, bias}` (the group norm too).
@@ -42,6 +44,7 @@ class ConvStem {
     at::Tensor group_weight, group_bias;  // [out] or undefined
     std::optional<LayerNorm> norm;
     std::vector<Product> products;
+    std::optional<PairedConv> paired;  // the same for pairs of frames, where it is to be had
     at::Tensor shift;  // [out] or undefined
   };
   /// Frames first .. last - 1 of a layer, [last - first, C].
@@ -53,9 +56,10 @@ class ConvStem {
   static std::vector<Product> products_of(const at::Tensor& weight, std::int64_t stride);
   /// The first layer with its group norm folded into weight and bias, for a wave from which its mean was taken.
   Layer normed_first_layer(const at::Tensor& wave, double mean) const;
-  /// Frames first .. first + out.size(0) - 1 of a layer whose input is given.
+  /// Frames first .. first + out.size(0) - 1 of a layer whose input is given. Of the input of a paired layer, the rows
+  /// before (first + out.size(0)) * stride hold anything afterwards.
   static void convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
-  /// The convolution in it, as matrix products.
+  /// The convolution in it, as matrix products; the pairs' input is consumed.
   static void multiply(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
   /// Frames first .. last - 1 of the last layer into `out`.
   void segment(const Layer& first_layer, const at::Tensor& wave, std::int64_t first, at::Tensor out) const;
