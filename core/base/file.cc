@@ -64,6 +64,25 @@ void write_all(int fd, std::string_view content, const fs::path& path) {
   }
 }
 
+/// Small pieces are put together, large ones are written from where they are.
+void write_pieces(int fd, const std::vector<std::string_view>& pieces, const fs::path& path) {
+  constexpr std::size_t kLarge = 256 << 10;
+  std::string small;
+  const auto write_small = [&] {
+    write_all(fd, small, path);
+    small.clear();
+  };
+  for (const std::string_view piece : pieces) {
+    if (small.size() + piece.size() > kLarge) write_small();
+    if (piece.size() > kLarge) {
+      write_all(fd, piece, path);
+    } else {
+      small += piece;
+    }
+  }
+  write_small();
+}
+
 fs::path part_of(const fs::path& path) { return path.string() + ".part"; }
 
 void rename_part(const fs::path& part, const fs::path& path) {
@@ -96,7 +115,7 @@ void write_files_atomically(const std::vector<FileContent>& files) {
       if (file.path.has_parent_path()) make_folder(file.path.parent_path());
       const fs::path part = part_of(file.path);
       Descriptor out(part, O_WRONLY | O_CREAT | O_TRUNC, "create");
-      write_all(out.get(), file.content, part);
+      write_pieces(out.get(), file.pieces, part);
       // On its way to the disk before the last one is flushed, which then flushes most of it too. Only a hint.
       if (&file != &files.back()) ::sync_file_range(out.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
     }
@@ -109,7 +128,7 @@ void write_files_atomically(const std::vector<FileContent>& files) {
   }
 }
 
-void write_file_atomically(const fs::path& path, std::string_view content) { write_files_atomically({{path, content}}); }
+void write_file_atomically(const fs::path& path, std::string_view content) { write_files_atomically({{path, {content}}}); }
 
 void make_folder(const fs::path& path) {
   std::error_code code;

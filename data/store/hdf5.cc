@@ -212,6 +212,17 @@ void write_dataset(const Id& parent, const std::string& name, const Id& type, co
   check(H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), place, ("write " + name).c_str());
 }
 
+void reserve_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
+                     const std::string& place) {
+  const Id space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose);
+  const Id properties = plain_creation();
+  H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);
+  const Id set(
+      check(H5Dcreate2(parent.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+            place, ("create " + name).c_str()),
+      H5Dclose);
+}
+
 void write_chunks(const Id& parent, const std::string& name, const Id& type, std::int64_t rows, std::int64_t columns,
                   std::int64_t chunk_rows, const std::vector<std::string>& chunks, const std::string& place) {
   // The level is only a note for readers; the chunks come deflated.

@@ -70,6 +70,10 @@ std::string_view bytes_of_image(const Id& file, const std::string& place);
 Id open_file(const std::filesystem::path& path);
 Id create_group(const Id& parent, const std::string& name, const std::string& place);
 
+/// Makes a contiguous, uncompressed dataset whose values are not in the image: they are put into the file where it lies.
+void reserve_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
+                     const std::string& place);
+
 /// Writes a contiguous, uncompressed dataset in native layout of `type` (values given in that type) without time stamps,
 /// so that equal content makes equal files.
 void write_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
