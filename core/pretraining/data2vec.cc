@@ -69,7 +69,7 @@ class Data2VecObjective : public Objective {
                         const Pass& pass) const override {
     const std::int64_t count = frames(utterance.wave.size(0));
     check_frames(count, utterance.wave);
-    const SpeechEncoder encoder(config_, reader_of(parameters));
+    const SpeechEncoder encoder(config_, reader_of(parameters, options_.sizes.compute));
     const at::Tensor frames =
         scale_gradient(encoder.stem(normalize_wave(utterance.wave, wave_norm_)), options_.sizes.feature_gradient);
     const at::Tensor projected = encoder.project(frames);

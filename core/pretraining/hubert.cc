@@ -56,7 +56,7 @@ class HubertObjective : public Objective {
     const std::int64_t count = frames(utterance.wave.size(0));
     check_frames(count, utterance.wave);
     const PredictedFrames chosen = predicted_frames(options_.units, count, utterance, pass);
-    const SpeechEncoder encoder(config_, reader_of(parameters));
+    const SpeechEncoder encoder(config_, reader_of(parameters, options_.sizes.compute));
     const at::Tensor frames =
         scale_gradient(encoder.stem(normalize_wave(utterance.wave, wave_norm_)), options_.sizes.feature_gradient);
     const at::Tensor projected = encoder.project(frames);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/config/fields.h"
 #include "core/upstreams/encoder_config.h"
@@ -17,6 +18,7 @@ struct ModelSizes {
   double dropout = 0.0;
   double feature_gradient = 1.0;
   bool normalize = true;
+  std::string compute = "float32";
 
   void fields(Fields& f) {
     f.number("conv_channels", conv_channels, "channels of the seven convolutions of the stem", at_least(1));
@@ -27,6 +29,8 @@ struct ModelSizes {
              between(0, 0.9));
     f.number("feature_gradient", feature_gradient, "factor of the gradient that reaches the stem", at_least(0));
     f.flag("normalize", normalize, "waves are normalised, in training and by who opens the model");
+    f.text("compute", compute, "arithmetic of the linears; parameters, sums and all else are float32",
+           {"float32", "bfloat16"});
   }
 
   /// `family` with these sizes and `layers` layers; the default is HuBERT base: group stem, post-LN. Throws ConfigError

@@ -132,7 +132,7 @@ class MrHubertObjective : public Objective {
     const std::int64_t count = frames(utterance.wave.size(0));
     check_frames(count, utterance.wave);
     const PredictedFrames chosen = predicted_frames(options_.units, count, utterance, pass);
-    const MrEncoder encoder(config_, reader_of(parameters, spelling_));
+    const MrEncoder encoder(config_, reader_of(parameters, options_.sizes.compute, spelling_));
     const at::Tensor frames =
         scale_gradient(encoder.stem(normalize_wave(utterance.wave, wave_norm_)), options_.sizes.feature_gradient);
     const at::Tensor projected = encoder.project(frames);

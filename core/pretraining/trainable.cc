@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/upstreams/packed_product.h"
 
 namespace strata {
 namespace {
@@ -91,11 +92,16 @@ std::vector<WeightSpec> head_weights(const std::string& name, std::int64_t in, s
           {name + ".bias", {out}, WeightRole::kProjection, in}};
 }
 
-WeightReader reader_of(const Parameters& parameters, WeightReader::Spelling spelling) {
+WeightReader reader_of(const Parameters& parameters, const std::string& compute, WeightReader::Spelling spelling) {
+  const at::ScalarType arithmetic = compute == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  const at::Tensor& first = parameters.items().front().second;
+  if (first.is_cpu()) {
+    const std::string refusal = PackedProduct::refusal(arithmetic);
+    if (!refusal.empty()) throw ConfigError(fmt::format("pre-training with compute \"{}\": {}", compute, refusal));
+  }
   NamedTensors tensors;
   for (const auto& [name, tensor] : parameters.items()) tensors[name] = tensor;
-  return WeightReader(std::move(tensors), "pre-training", parameters.items().front().second.scalar_type(),
-                      std::move(spelling));
+  return WeightReader(std::move(tensors), "pre-training", first.scalar_type(), std::move(spelling), arithmetic);
 }
 
 // x times the factor has the gradient wanted, and what is added back has none.

@@ -53,7 +53,7 @@ at::Tensor GroupedWeight::weight_gradient(const at::Tensor& x, const at::Tensor&
   const std::int64_t count = (x.size(0) + frames_ - 1) / frames_, seen_rows = kernel_ + frames_ - 1;
   const at::Tensor by_group = grouped(x, before, frames_ * count + kernel_ - 1);
   const at::Tensor wanted = grouped(gradient, 0, frames_ * count);                    // [groups, F count, D / groups]
-  const at::Tensor out = at::empty({groups_, kernel_, width_, width_}, x.options());  // [g, K, in, out]
+  const at::Tensor out = at::empty({groups_, width_, kernel_, width_}, x.options());  // [g, out, K, in]
   for (std::int64_t g = 0; g < groups_; ++g) {
     const at::Tensor seen = by_group[g].as_strided({count, seen_rows * width_}, {frames_ * width_, 1}).contiguous();
     const at::Tensor product = wanted[g]
@@ -61,11 +61,11 @@ at::Tensor GroupedWeight::weight_gradient(const at::Tensor& x, const at::Tensor&
                                    .t()
                                    .mm(seen)
                                    .view({frames_, width_, seen_rows, width_});  // [F, out, K + F - 1, in]
-    const at::Tensor sum = out[g].permute({2, 0, 1});                            // [out, K, in]
+    const at::Tensor sum = out[g];
     sum.copy_(product[0].narrow(1, 0, kernel_));
     for (std::int64_t frame = 1; frame < frames_; ++frame) sum.add_(product[frame].narrow(1, frame, kernel_));
   }
-  return out.permute({0, 3, 2, 1}).reshape({groups_ * width_, width_, kernel_});
+  return out.transpose(2, 3).reshape({groups_ * width_, width_, kernel_});
 }
 
 namespace {

@@ -93,14 +93,20 @@ at::Tensor TransformerLayer::feed_forward(const at::Tensor& x) const {
   return out;
 }
 
-at::Tensor TransformerLayer::by_head(const at::Tensor& y, std::int64_t part) const {
-  return y.narrow(1, part * width_, width_).view({1, y.size(0), heads_, width_ / heads_}).transpose(1, 2);
+at::Tensor TransformerLayer::by_head(const at::Tensor& y) const {
+  return y.view({1, y.size(0), heads_, width_ / heads_}).transpose(1, 2);
+}
+
+std::vector<at::Tensor> TransformerLayer::queries_keys_values(const at::Tensor& x) const {
+  std::vector<at::Tensor> parts = query_key_value_(x).chunk(3, 1);
+  for (at::Tensor& part : parts) part = by_head(part);
+  return parts;
 }
 
 at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& positions) const {
   if (gate_) return out_(attend_gated(x, positions).transpose(1, 2).reshape(x.sizes()));
-  const at::Tensor qkv = query_key_value_(x);
-  const at::Tensor y = at::scaled_dot_product_attention(by_head(qkv, 0), by_head(qkv, 1), by_head(qkv, 2));
+  const std::vector<at::Tensor> qkv = queries_keys_values(x);
+  const at::Tensor y = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
   return out_(y.transpose(1, 2).reshape(x.sizes()));
 }
 
@@ -108,8 +114,8 @@ at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& posit
 // from the last to the first, for then the windows of the line that are their rows of P lie in the order of memory.
 at::Tensor TransformerLayer::attend_gated(const at::Tensor& x, const at::Tensor& positions) const {
   const std::int64_t frames = x.size(0);
-  const at::Tensor qkv = query_key_value_(x), g = gate(x).flip(2);
-  const at::Tensor q = by_head(qkv, 0).flip(2), k = by_head(qkv, 1), v = by_head(qkv, 2);
+  const std::vector<at::Tensor> qkv = queries_keys_values(x);
+  const at::Tensor q = qkv[0].flip(2), k = qkv[1], v = qkv[2], g = gate(x).flip(2);
   std::vector<at::Tensor> blocks;
   for (std::int64_t first = 0; first < frames; first += kQueryBlock) {
     const std::int64_t count = std::min(kQueryBlock, frames - first);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "core/upstreams/encoder_config.h"
 #include "core/upstreams/modules.h"
@@ -50,8 +51,10 @@ class TransformerLayer {
   /// The same, dropped out, after `inner` has seen it.
   at::Tensor feed_forward(const at::Tensor& x, const Dropout& dropout, at::Tensor* inner) const;
   at::Tensor attend(const at::Tensor& x, const at::Tensor& positions) const;
-  /// Columns `part` D .. of y [T, n D] -> [1, heads, T, D / heads].
-  at::Tensor by_head(const at::Tensor& y, std::int64_t part = 0) const;
+  /// y [T, D], a part of a wider tensor perhaps -> [1, heads, T, D / heads].
+  at::Tensor by_head(const at::Tensor& y) const;
+  /// The three of them. Cut as one, so that their gradients are put together as one.
+  std::vector<at::Tensor> queries_keys_values(const at::Tensor& x) const;
   at::Tensor gate(const at::Tensor& x) const;
   at::Tensor attend_gated(const at::Tensor& x, const at::Tensor& positions) const;
 

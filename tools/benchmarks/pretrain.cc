@@ -4,18 +4,23 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros_like.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include "core/base/random.h"
 #include "core/pretraining/leaf_parameters.h"
 #include "core/pretraining/objective.h"
 #include "core/tensor/feature_spec.h"
+#include "core/upstreams/packed_product.h"
 
-// Forward and backward of one utterance by each objective on one thread, beside the rate of a matrix product.
+// Forward and backward of one utterance by each objective on one thread, beside the rate of a matrix product:
+// tools/bench pretrain [SECONDS [REPEATS [OBJECTIVE]]]
 
 namespace strata {
 namespace {
@@ -42,8 +47,8 @@ double product_rate() {
   return 2.0 * kSize * kSize * kSize / median(seconds) / 1e9;
 }
 
-double milliseconds_of(const std::string& type, double seconds_of_audio, int repeats) {
-  const auto objective = ObjectiveRegistry::make(FieldReader({{"type", type}}, "benchmark"));
+double milliseconds_of(const std::string& type, const std::string& compute, double seconds_of_audio, int repeats) {
+  const auto objective = ObjectiveRegistry::make(FieldReader({{"type", type}, {"compute", compute}}, "benchmark"));
   const at::Tensor flat = objective->initial(1), gradient = at::zeros_like(flat);
   const Parameters parameters = leaf_parameters(objective->specs(), flat, gradient);
   objective->start(parameters);
@@ -67,14 +72,20 @@ double milliseconds_of(const std::string& type, double seconds_of_audio, int rep
   return 1e3 * median(seconds);
 }
 
-int benchmark(double seconds_of_audio, int repeats) {
+int benchmark(double seconds_of_audio, int repeats, const std::string& only) {
+  mallopt(M_MMAP_MAX, 0);  // memory is kept, as in the program
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   at::set_num_threads(1);
   Json record = {{"benchmark", "pretrain"}, {"seconds_of_audio", seconds_of_audio}, {"gemm_gflops", product_rate()}};
   for (const std::string& type : ObjectiveRegistry::names()) {
-    const double ms = milliseconds_of(type, seconds_of_audio, repeats);
-    std::printf("%-10s %8.1f ms forward and backward, %6.1f s of audio a second\n", type.c_str(), ms,
-                1e3 * seconds_of_audio / ms);
-    record[type + "_ms"] = ms;
+    if (!only.empty() && type != only) continue;
+    for (const std::string compute : {"float32", "bfloat16"}) {
+      if (!PackedProduct::refusal(compute == "bfloat16" ? at::kBFloat16 : at::kFloat).empty()) continue;
+      const double ms = milliseconds_of(type, compute, seconds_of_audio, repeats);
+      std::printf("%-10s %-8s %8.1f ms forward and backward, %6.1f s of audio a second\n", type.c_str(),
+                  compute.c_str(), ms, 1e3 * seconds_of_audio / ms);
+      record[type + "_" + compute + "_ms"] = ms;
+    }
   }
   std::printf("%s\n", record.dump().c_str());
   return 0;
@@ -84,5 +95,6 @@ int benchmark(double seconds_of_audio, int repeats) {
 }  // namespace strata
 
 int main(int count, char** arguments) {
-  return strata::benchmark(count > 1 ? std::stod(arguments[1]) : 5.0, count > 2 ? std::stoi(arguments[2]) : 15);
+  return strata::benchmark(count > 1 ? std::stod(arguments[1]) : 5.0, count > 2 ? std::stoi(arguments[2]) : 15,
+                           count > 3 ? arguments[3] : "");
 }

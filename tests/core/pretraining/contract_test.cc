@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/upstreams/packed_product.h"
 #include "core/upstreams/upstream.h"
 #include "tests/core/pretraining/small_objective.h"
 #include "tests/core/testing.h"
@@ -82,6 +83,29 @@ TEST_P(Contract, ItsGradientIsThatOfItsLoss) {
   const double below = loss_of(*objective, start, utterance);
   const double want = (start.gradient * direction).sum().item<double>();
   EXPECT_NEAR((above - below) / (2 * kStep), want, 1e-5 * std::abs(want));
+}
+
+TEST_P(Contract, InBfloat16TheGradientPointsTheSameWay) {
+  const auto exact = make(), rounded = make({{"compute", "bfloat16"}});
+  const Start start(*exact), other(*rounded);
+  exact->start(start.parameters);
+  rounded->start(other.parameters);
+  const PretrainUtterance utterance = small_utterance(*exact, 16000, 3);
+  const std::string refusal = PackedProduct::refusal(at::kBFloat16);
+  if (!refusal.empty()) {
+    EXPECT_THAT(error_of<ConfigError>([&] { rounded->forward(other.parameters, utterance, {}); }),
+                testing::HasSubstr(refusal));
+    return;
+  }
+  const at::Tensor want = exact->forward(start.parameters, utterance, {}).loss;
+  const at::Tensor got = rounded->forward(other.parameters, utterance, {}).loss;
+  EXPECT_NEAR(got.item<double>(), want.item<double>(), 0.02 * want.item<double>());
+  EXPECT_NE(got.item<double>(), want.item<double>());
+  want.backward();
+  got.backward();
+  const double cosine = (start.gradient * other.gradient).sum().item<double>() /
+                        (start.gradient.norm().item<double>() * other.gradient.norm().item<double>());
+  EXPECT_GT(cosine, 0.99);
 }
 
 TEST_P(Contract, LearnsAnUtteranceByHeart) {
