@@ -37,9 +37,9 @@ PretrainSpeech read_speech(FieldReader reader) {
   return speech;
 }
 
-UnitOptions read_units(const Json& value, const std::string& file, const std::string& path, const fs::path& root) {
+UnitRecipe read_units(const Json& value, const std::string& file, const std::string& path, const fs::path& root) {
   FieldReader reader(value, file, path);
-  UnitOptions units;
+  UnitRecipe units;
   units.fields(reader);
   reader.finish("units");
   FieldReader kmeans_reader(units.kmeans, file, path + "/kmeans");

@@ -37,7 +37,7 @@ struct PretrainSpeech {
 };
 
 /// What the units that a model predicts are made from.
-struct UnitOptions {
+struct UnitRecipe {
   std::string source = "mfcc";
   std::string model;
   std::string store;
@@ -63,7 +63,7 @@ struct PretrainModel {
   Json objective;                                        // resolved
   Json optimizer = {{"type", "adam"}};                   // resolved
   Json schedule = {{"type", "linear"}};                  // resolved
-  UnitOptions units;                                     // for objectives that predict units
+  UnitRecipe units;                                     // for objectives that predict units
   std::int64_t steps = 0;
   double batch_seconds = 60;
   double clip = 10;

@@ -54,7 +54,7 @@ struct UnitRequest {
   std::int64_t clusters = 0;
   std::int64_t unit_hop = 320;
   std::function<std::int64_t(std::int64_t samples)> count;  // units of an utterance
-  UnitOptions options;
+  UnitRecipe options;
 };
 
 /// The units of every utterance that has any.
