@@ -67,7 +67,8 @@ class Objective {
 
   /// The loss of one utterance. Throws DataError if it is too short, if there are no units where there must be, or more
   /// than 2 fewer than frames, or if one is no class.
-  ///   parameters  views of the flat vector, float32 or float64; gradients reach those that require them
+  ///   parameters  pieces of the flat vector (`leaf_parameters`), float32 or float64; gradients reach those that
+  ///               require them
   virtual ObjectiveSums forward(const Parameters& parameters, const PretrainUtterance& utterance,
                                 const Pass& pass) const = 0;
 

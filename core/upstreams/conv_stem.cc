@@ -2,10 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/conv1d.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/group_norm.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/outer.h>
 #include <c10/core/GradMode.h>
@@ -13,6 +12,8 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+
+#include "core/upstreams/frame_convolution.h"
 
 namespace strata {
 namespace {
@@ -42,14 +43,13 @@ ConvStem::ConvStem(const EncoderConfig& config, const WeightReader& weights) {
     layers_.push_back(std::move(layer));
     in = out;
   }
-  const bool frozen = !c10::GradMode::is_enabled();
-  const c10::NoGradGuard constants;
+  if (c10::GradMode::is_enabled()) return;
   for (Layer& layer : layers_) {
     layer.products = products_of(layer.weight, layer.stride);
     for (Product& product : layer.products) {
-      if (frozen && layer.weight.size(1) > 1) product.packed = PackedProduct::pack(product.matrix.t(), weights.arithmetic());
+      if (layer.weight.size(1) > 1) product.packed = PackedProduct::pack(product.matrix.t(), weights.arithmetic());
     }
-    if (layer.bias.defined()) layer.shift = layer.bias.detach();
+    layer.shift = layer.bias;
   }
 }
 
@@ -150,7 +150,7 @@ void ConvStem::segment(const Layer& first_layer, const at::Tensor& wave, std::in
 }
 
 at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
-  if (c10::GradMode::is_enabled()) return differentiable(wave);
+  if (c10::GradMode::is_enabled() || layers_.front().products.empty()) return differentiable(wave);
   std::int64_t frames = wave.size(0);
   for (const Layer& layer : layers_) frames = (frames - layer.kernel) / layer.stride + 1;
   const at::Tensor out = at::empty({frames, layers_.back().weight.size(0)}, wave.options());
@@ -164,15 +164,32 @@ at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
   return out;
 }
 
+at::Tensor ConvStem::first_frames(const at::Tensor& wave) const {
+  const Layer& layer = layers_.front();
+  if (!layer.group_weight.defined()) {
+    const at::Tensor x = convolve_frames(wave.unsqueeze(1), layer.weight, layer.stride);
+    return layer.bias.defined() ? x.add(layer.bias) : x;
+  }
+  const double mean = wave.mean(at::kDouble).item<double>();
+  const Layer normed = normed_first_layer(wave, mean);
+  const at::Tensor input = wave.to(at::kDouble).sub(mean).to(wave.scalar_type());
+  return at::addmm(normed.shift, input.unfold(0, layer.kernel, layer.stride).contiguous(),
+                   normed.products.front().matrix);
+}
+
 at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
-  at::Tensor x = wave.reshape({1, 1, -1});
+  at::Tensor x;
   for (const Layer& layer : layers_) {
-    x = at::conv1d(x, layer.weight, layer.bias, layer.stride);
-    if (layer.group_weight.defined()) x = at::group_norm(x, x.size(1), layer.group_weight, layer.group_bias, kStemEps);
-    if (layer.norm) x = (*layer.norm)(x.transpose(1, 2)).transpose(1, 2);
+    if (!x.defined()) {
+      x = first_frames(wave);
+    } else {
+      x = convolve_frames(x, layer.weight, layer.stride);
+      if (layer.bias.defined()) x = x.add(layer.bias);
+    }
+    if (layer.norm) x = (*layer.norm)(x);
     x = at::gelu(x);
   }
-  return x.squeeze(0).t().contiguous();
+  return x;
 }
 
 std::int64_t stem_frames(const EncoderConfig& config, std::int64_t samples) {

@@ -41,8 +41,8 @@ class ConvStem {
     std::int64_t kernel, stride;
     at::Tensor group_weight, group_bias;  // [out] or undefined
     std::optional<LayerNorm> norm;
-    std::vector<Product> products;
-    at::Tensor shift;  // [out] or undefined
+    std::vector<Product> products;  // none where it was bound while gradients are recorded
+    at::Tensor shift;               // [out] or undefined
   };
   /// Frames first .. last - 1 of a layer, [last - first, C].
   struct Rows {
@@ -57,7 +57,8 @@ class ConvStem {
   static void convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
   /// Frames first .. last - 1 of the last layer into `out`.
   void segment(const Layer& first_layer, const at::Tensor& wave, std::int64_t first, at::Tensor out) const;
-  /// The same by LibTorch's convolutions, through which gradients flow.
+  /// The first layer before its GELU, and all of it, so that gradients flow through it; made of the same products.
+  at::Tensor first_frames(const at::Tensor& wave) const;
   at::Tensor differentiable(const at::Tensor& wave) const;
 
   std::vector<Layer> layers_;

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -10,6 +11,9 @@
 #include "core/upstreams/weight_reader.h"
 
 namespace strata {
+
+/// What training does to a part's output: zeroes some values and scales the rest. An empty one: nothing.
+using Dropout = std::function<at::Tensor(const at::Tensor&)>;
 
 /// y = x W^T + b on [.., in]; by a packed weight where no gradients are recorded.
 class Linear {

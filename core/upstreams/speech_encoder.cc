@@ -22,18 +22,29 @@ SpeechEncoder::SpeechEncoder(const EncoderConfig& c, const WeightReader& weights
 }
 
 void SpeechEncoder::operator()(const at::Tensor& frames, TapCollector& taps) const {
-  at::Tensor x = projection_(projection_norm_ ? (*projection_norm_)(frames) : frames);
+  const at::Tensor x = project(frames);
   taps.offer("proj", x);
-  if (taps.complete()) return;
-  const at::Tensor pos = positional_(x);
+  if (!taps.complete()) encode(x, taps);
+}
+
+at::Tensor SpeechEncoder::project(const at::Tensor& frames) const {
+  return projection_(projection_norm_ ? (*projection_norm_)(frames) : frames);
+}
+
+void SpeechEncoder::encode(const at::Tensor& projected, TapCollector& taps, const Dropout& dropout) const {
+  const at::Tensor pos = positional_(projected);
   taps.offer("pos", pos);
-  x = x.add(pos);
+  at::Tensor x = projected.add(pos);
   if (!pre_norm_) x = norm_(x);
   taps.offer("h0", x);
+  if (dropout) x = dropout(x);
   const at::Tensor positions =
       relative_positions_ && !taps.complete() ? (*relative_positions_)(x.size(0)) : at::Tensor();
   for (std::size_t i = 1; i <= layers_.size() && !taps.complete(); ++i) {
-    x = layers_[i - 1](x, positions);
+    const std::string feed_forward = fmt::format("ffn{}", i);
+    at::Tensor inner;
+    x = layers_[i - 1](x, positions, dropout, taps.wants(feed_forward) ? &inner : nullptr);
+    if (inner.defined()) taps.offer(feed_forward, inner);
     if (i == layers_.size() && pre_norm_) {
       taps.offer(fmt::format("h{}_raw", i), x);
       x = norm_(x);

@@ -15,7 +15,8 @@
 namespace strata {
 
 /// The encoder that wav2vec 2.0 (arXiv:2006.11477), HuBERT, WavLM and data2vec share: stem, [layer norm], projection,
-/// plus positional convolution, [layer norm if post-LN], layers, [layer norm if pre-LN]. In eval mode, without mask.
+/// plus positional convolution, [layer norm if post-LN], layers, [layer norm if pre-LN]. In eval mode, without mask,
+/// unless whoever trains it masks between `project` and `encode` and gives `encode` a dropout.
 class SpeechEncoder {
  public:
   /// Takes `feature_extractor`, `feature_projection` and `encoder`.
@@ -29,6 +30,13 @@ class SpeechEncoder {
   /// after the final norm if pre-LN); stops when `taps` has what it wants.
   ///   frames  [T, C] of the stem
   void operator()(const at::Tensor& frames, TapCollector& taps) const;
+
+  /// The projected frames [T, D] of the stem's frames [T, C].
+  at::Tensor project(const at::Tensor& frames) const;
+
+  /// All after the projection, of `x` [T, D]. Besides the above it offers ffn1 .. ffnL, the outputs of the layers' feed
+  /// forward part before their residual; they are in no FeatureSpec of an upstream.
+  void encode(const at::Tensor& x, TapCollector& taps, const Dropout& dropout = {}) const;
 
  private:
   bool pre_norm_;

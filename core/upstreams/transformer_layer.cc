@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/clone.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -47,9 +48,9 @@ TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& w
     : width_(c.hidden_size),
       heads_(c.num_attention_heads),
       pre_norm_(c.do_stable_layer_norm),
-      query_key_value_(c.hidden_size, c.hidden_size,
-                       {weights.scope("attention.q_proj"), weights.scope("attention.k_proj"),
-                        weights.scope("attention.v_proj")}),
+      query_key_value_(
+          c.hidden_size, c.hidden_size,
+          {weights.scope("attention.q_proj"), weights.scope("attention.k_proj"), weights.scope("attention.v_proj")}),
       out_(c.hidden_size, c.hidden_size, weights.scope("attention.out_proj")),
       attention_norm_(c.hidden_size, c.layer_norm_eps, weights.scope("layer_norm")),
       final_norm_(c.hidden_size, c.layer_norm_eps, weights.scope("final_layer_norm")),
@@ -60,13 +61,24 @@ TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& w
   gate_const_ = weights.take("attention.gru_rel_pos_const", {1, heads_, 1, 1});
 }
 
-at::Tensor TransformerLayer::operator()(const at::Tensor& x, const at::Tensor& positions) const {
+at::Tensor TransformerLayer::operator()(const at::Tensor& x, const at::Tensor& positions, const Dropout& dropout,
+                                        at::Tensor* inner) const {
+  const auto attended = [&](const at::Tensor& input) {
+    at::Tensor y = attend(input, positions);
+    return dropout ? dropout(y) : y;
+  };
   if (pre_norm_) {
-    const at::Tensor h = add_to(x, attend(attention_norm_(x), positions));
-    return add_to(h, feed_forward(final_norm_(h)));
+    const at::Tensor h = add_to(x, attended(attention_norm_(x)));
+    return add_to(h, feed_forward(final_norm_(h), dropout, inner));
   }
-  const at::Tensor h = attention_norm_(add_to(x, attend(x, positions)));
-  return final_norm_(add_to(h, feed_forward(h)));
+  const at::Tensor h = attention_norm_(add_to(x, attended(x)));
+  return final_norm_(add_to(h, feed_forward(h, dropout, inner)));
+}
+
+at::Tensor TransformerLayer::feed_forward(const at::Tensor& x, const Dropout& dropout, at::Tensor* inner) const {
+  at::Tensor y = feed_forward(x);
+  if (inner) *inner = c10::GradMode::is_enabled() ? y : y.clone();  // which is otherwise written over
+  return dropout ? dropout(y) : y;
 }
 
 // In blocks of equal size, so that the widest tensor of a layer stays in the cache.

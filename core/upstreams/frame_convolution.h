@@ -1,0 +1,17 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace strata {
+
+/// A convolution without padding on frames that lie behind each other, with gradients, as matrix products on views of
+/// the input: out[t] = sum_k weight[:, :, k] x[t stride + k]. It copies nothing, where LibTorch's conv1d reorders
+/// input, output and both gradients.
+///   x        [T, in] contiguous, T >= kernel
+///   weight   [out, in, kernel]
+///   returns  [(T - kernel) / stride + 1, out]
+at::Tensor convolve_frames(const at::Tensor& x, const at::Tensor& weight, std::int64_t stride);
+
+}  // namespace strata
