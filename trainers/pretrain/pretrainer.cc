@@ -16,6 +16,7 @@
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "core/base/stop.h"
+#include "core/pretraining/leaf_parameters.h"
 #include "core/tensor/feature_spec.h"
 
 namespace strata {
@@ -34,19 +35,6 @@ std::vector<std::int64_t> lengths_of(const PretrainData& data) {
   std::vector<std::int64_t> lengths;
   for (const std::size_t u : data.train) lengths.push_back(std::min(data.speech->samples(u), data.max_samples));
   return lengths;
-}
-
-/// One leaf a parameter, as views of the flat vectors: a gradient through views of one leaf would be written out to the
-/// whole vector for each of them.
-Parameters make_leaves(const std::vector<ParameterSpec>& specs, const at::Tensor& flat, const at::Tensor& gradient) {
-  Parameters leaves;
-  const Parameters values = view_parameters(specs, flat), gradients = view_parameters(specs, gradient);
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    at::Tensor leaf = values.items()[i].second.detach().requires_grad_(true);
-    leaf.mutable_grad() = gradients.items()[i].second;
-    leaves.add(specs[i].name, std::move(leaf));
-  }
-  return leaves;
 }
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
@@ -79,7 +67,7 @@ Pretrainer::Pretrainer(const PretrainModel& model, Objective& objective, const P
   gradient_ = at::zeros_like(flat_);
   best_flat_ = flat_.clone();
   optimizer_ = OptimizerRegistry::make(part(model, model.optimizer, "optimizer"), flat_);
-  leaves_ = make_leaves(objective_.specs(), flat_, gradient_);
+  leaves_ = leaf_parameters(objective_.specs(), flat_, gradient_);
   if (fs::exists(checkpoint_path())) {
     restore();
   } else {

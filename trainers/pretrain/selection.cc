@@ -97,20 +97,24 @@ SpeechSelection select_speech(const PretrainStudy& study, const std::map<std::st
   Chosen listed = choose(study, corpora, "train", study.speech.train);
   const Chosen dev = choose(study, corpora, "dev", study.speech.dev);
   for (const auto& [name, indices] : dev) listed[name].insert(indices.begin(), indices.end());
+  std::set<std::string> dev_ids;
+  for (const auto& [name, indices] : dev) {
+    for (const std::size_t u : indices) dev_ids.insert(corpora.at(name).utterances()[u].id);
+  }
   SpeechSelection selection;
   std::size_t train = 0;
   for (const auto& [name, indices] : listed) {
     const auto dev_of = dev.find(name);
     for (const std::size_t u : indices) {
       const Utterance& utterance = corpora.at(name).utterances()[u];
+      const bool is_dev = dev_of != dev.end() && dev_of->second.contains(u);
       if (held.holds(utterance)) {
         selection.held_out += 1;
-        continue;
-      }
-      selection.read[name].push_back(u);
-      if (dev_of != dev.end() && dev_of->second.contains(u)) {
+      } else if (is_dev) {
+        selection.read[name].push_back(u);
         selection.dev.insert(name + "/" + utterance.id);
-      } else {
+      } else if (!dev_ids.contains(utterance.id)) {
+        selection.read[name].push_back(u);
         train += 1;
       }
     }

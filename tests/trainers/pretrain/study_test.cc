@@ -86,7 +86,7 @@ TEST_F(PretrainStudyTest, RefusesWrongKeysAndValues) {
   EXPECT_THAT(error({"pretrain.models.first.units.source=mfc"}), StartsWith("/pretrain/models/first/units/source: unknown value \"mfc\""));
   EXPECT_THAT(error({"pretrain.models.first.units.tap=h1"}), StartsWith("/pretrain/models/first/units/tap: the source \"mfcc\" takes none"));
   EXPECT_THAT(error({"pretrain.models.first.units.source=store"}), StartsWith("/pretrain/models/first/units/store: the source \"store\" needs it"));
-  EXPECT_THAT(error({"pretrain.models.first.batch_seconds=11"}), StartsWith("/pretrain/models/first/batch_seconds: 11.0 is less than max_seconds"));
+  EXPECT_THAT(error({"pretrain.models.first.batch_seconds=11"}), StartsWith("/pretrain/models/first/batch_seconds: 11 is less than max_seconds"));
 }
 
 TEST_F(PretrainStudyTest, RefusesUnitsFromThemselves) {

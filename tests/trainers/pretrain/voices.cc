@@ -19,7 +19,7 @@ std::vector<float> melody(int utterance) {
   std::size_t left = 0;
   for (float& sample : samples) {
     if (left == 0) {
-      left = static_cast<std::size_t>(16000 * (0.06 + 0.14 * random.uniform()));
+      left = static_cast<std::size_t>(16000 * (0.15 + 0.2 * random.uniform()));
       pitch = 120.0 * std::pow(2.0, static_cast<double>(random.below(6)) / 2);
     }
     left -= 1;

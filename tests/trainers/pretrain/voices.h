@@ -12,7 +12,7 @@
 namespace strata {
 
 /// A corpus of made-up speech, written and decoded once: each utterance is a melody of notes, some harmonics each, that
-/// last 60 to 200 ms, with a little noise. Something to predict, in a second of computing.
+/// last 150 to 350 ms, with a little noise. Something to predict, in a second of computing.
 class Voices {
  public:
   /// `utterances` of 0.5 to 1.5 s, decoded into `folder`. Called by every rank; rank 0 writes.
