@@ -2,8 +2,7 @@
 
 namespace strata {
 
-EncoderConfig ModelSizes::config(std::int64_t layers) const {
-  EncoderConfig config;
+EncoderConfig ModelSizes::config(std::int64_t layers, EncoderConfig config) const {
   config.conv_dim.assign(config.conv_dim.size(), conv_channels);
   config.hidden_size = hidden_size;
   config.num_hidden_layers = layers;

@@ -29,9 +29,9 @@ struct ModelSizes {
     f.flag("normalize", normalize, "waves are normalised, in training and by who opens the model");
   }
 
-  /// An encoder of these sizes with `layers` layers, group stem and post-LN as HuBERT base. Throws ConfigError if they
-  /// do not fit each other.
-  EncoderConfig config(std::int64_t layers) const;
+  /// `family` with these sizes and `layers` layers; the default is HuBERT base: group stem, post-LN. Throws ConfigError
+  /// if they do not fit each other.
+  EncoderConfig config(std::int64_t layers, EncoderConfig family = {}) const;
 };
 
 }  // namespace strata

@@ -1,5 +1,6 @@
 """Objectives of pre-training; each is a source of this name here and a test of this name + _test."""
 
 OBJECTIVES = [
+    "data2vec",
     "hubert",
 ]

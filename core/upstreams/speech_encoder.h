@@ -3,14 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
-#include <vector>
 
 #include "core/upstreams/conv_stem.h"
 #include "core/upstreams/encoder_config.h"
 #include "core/upstreams/modules.h"
-#include "core/upstreams/positional_conv.h"
 #include "core/upstreams/tap_collector.h"
-#include "core/upstreams/transformer_layer.h"
+#include "core/upstreams/transformer_encoder.h"
 
 namespace strata {
 
@@ -34,19 +32,16 @@ class SpeechEncoder {
   /// The projected frames [T, D] of the stem's frames [T, C].
   at::Tensor project(const at::Tensor& frames) const;
 
-  /// All after the projection, of `x` [T, D]. Besides the above it offers ffn1 .. ffnL, the outputs of the layers' feed
-  /// forward part before their residual; they are in no FeatureSpec of an upstream.
-  void encode(const at::Tensor& x, TapCollector& taps, const Dropout& dropout = {}) const;
+  /// All after the projection, of `x` [T, D]: see TransformerEncoder.
+  void encode(const at::Tensor& x, TapCollector& taps, const Dropout& dropout = {}) const {
+    encoder_(x, taps, dropout);
+  }
 
  private:
-  bool pre_norm_;
   ConvStem stem_;
   std::optional<LayerNorm> projection_norm_;
   Linear projection_;
-  PositionalConv positional_;
-  LayerNorm norm_;
-  std::optional<RelativePositions> relative_positions_;
-  std::vector<TransformerLayer> layers_;
+  TransformerEncoder encoder_;
 };
 
 /// What a SpeechEncoder offers: h0 .. hL first, then on request h{L}_raw (pre-LN), conv, proj, pos.

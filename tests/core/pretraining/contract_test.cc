@@ -71,7 +71,8 @@ TEST_P(Contract, ItsGradientIsThatOfItsLoss) {
   objective->forward(start.parameters, utterance, {}).loss.backward();
   const c10::NoGradGuard measuring;
   const at::Tensor direction = random_tensor(start.flat.sizes().vec(), 5);
-  for (const auto& [name, part] : view_parameters(objective->specs(), direction).items()) {
+  const Parameters parts = view_parameters(objective->specs(), direction);
+  for (const auto& [name, part] : parts.items()) {
     if (!objective->state().empty() && name.starts_with("feature_")) part.zero_();
   }
   constexpr double kStep = 1e-6;

@@ -44,7 +44,7 @@ TEST(HubertObjective, AddsThePenaltyInProportion) {
                tenfold = loss_of({{"feature_penalty", 10}});
   EXPECT_GT(once, without);
   EXPECT_NEAR(tenfold - without, 10 * (once - without), 1e-9 * tenfold);
-  EXPECT_EQ(loss_of({}), tenfold) << "fairseq's weight is the default";
+  EXPECT_EQ(loss_of(Json::object()), tenfold) << "fairseq's weight is the default";
 }
 
 TEST(HubertObjective, CountsTheOtherFramesIfAsked) {
