@@ -17,6 +17,7 @@ void add_pretrain(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("pretrain", "Trains small upstreams without labels: the section `pretrain` of a study.");
   command->add_option("study", given->study, "study file (JSON)")->required();
   command->add_option("overrides", given->overrides, "key=value: changes a value of the study, such as pretrain.models.hubert.steps=1000");
+  command->add_option("--only", given->options.only, "train this model, and those that its units come from; may be given again");
   command->add_option("--threads", given->options.threads, "threads of a rank in a step (default 1); others change the last bits")->check(CLI::PositiveNumber);
   command->add_option("--decoders", given->options.decoders, "threads of a rank that decode speech (default: its share of the node's cores)")->check(CLI::NonNegativeNumber);
   command->footer("Run again, it continues. Example:\n  mpirun -np 2 strata pretrain configs/pretrain.json");

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 
 #include "core/base/cores.h"
@@ -15,6 +16,7 @@
 #include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/base/nearest.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
 #include "core/pretraining/objective.h"
@@ -63,11 +65,15 @@ class Pretraining {
   PretrainSummary run() {
     at::set_num_threads(options_.threads);
     summary_.models = static_cast<std::int64_t>(study_.models.size());
-    together(ranks_, [&] { open_corpora(); });
+    std::set<std::string> wanted;
+    together(ranks_, [&] {
+      wanted = wanted_models();
+      open_corpora();
+    });
     together(ranks_, [&] { if (first_) owner_ = std::make_unique<Owner>(study_.output, "strata pretrain"); });
     if (!decode()) return stopped();
     for (const PretrainModel& model : study_.models) {
-      if (!train(model)) return stopped();
+      if (wanted.contains(model.name) && !train(model)) return stopped();
     }
     return summary_;
   }
@@ -76,6 +82,23 @@ class Pretraining {
   PretrainSummary stopped() {
     summary_.stopped = true;
     return summary_;
+  }
+
+  /// Those asked for and, over others, those that their units come from.
+  std::set<std::string> wanted_models() const {
+    std::vector<std::string> known;
+    for (const PretrainModel& model : study_.models) known.push_back(model.name);
+    std::set<std::string> wanted(options_.only.begin(), options_.only.end());
+    for (const std::string& name : wanted) {
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        throw ConfigError(fmt::format("{} /pretrain/models: there is no model \"{}\"{}", study_.file.string(), name, did_you_mean(name, known)));
+    }
+    if (wanted.empty()) wanted.insert(known.begin(), known.end());
+    // A model comes after its source, so that one pass from the end finds all.
+    for (auto model = study_.models.rbegin(); model != study_.models.rend(); ++model) {
+      if (wanted.contains(model->name)) wanted.insert(model->units.model);
+    }
+    return wanted;
   }
 
   void open_corpora() {

@@ -14,6 +14,7 @@ namespace strata {
 /// What `pretrain` is told besides the study.
 struct PretrainOptions {
   ModelSearch search;           // where models are looked for that units come from
+  std::vector<std::string> only;  // models to train, and those that their units come from; empty: all
   int decoders = 0;             // threads of a rank that decode; 0: its share of the node's cores
   int threads = 1;              // intra-op threads of a rank; with others, the last bits of the result are others
   bool show_progress = true;
