@@ -65,13 +65,7 @@ class HubertObjective : public Objective {
     encoder.encode(input, taps, keyed_dropout(options_.sizes.dropout, pass, utterance.key));
     const at::Tensor states = std::move(taps).states()[0];
 
-    const UnitLoss masked = head_.loss(parameters, states, chosen.predicted, chosen.units);
-    ObjectiveSums sums{masked.sum, masked.frames, masked.frames, masked.correct, 0.0};
-    if (!chosen.others.empty()) {
-      const UnitLoss others = head_.loss(parameters, states, chosen.others, chosen.units);
-      sums.loss = sums.loss + others.sum * options_.units.unmasked_weight;
-      sums.weight += others.frames;
-    }
+    ObjectiveSums sums = masked_prediction(head_, options_.units, parameters, states, chosen);
     if (options_.units.feature_penalty > 0)
       sums.loss = sums.loss + feature_penalty(frames, options_.units.feature_penalty * sums.weight);
     return sums;

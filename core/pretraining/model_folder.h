@@ -9,8 +9,8 @@
 
 namespace strata {
 
-/// Writes a model's folder: model.safetensors with the parameters in float16 (without those named in `heads`),
-/// preprocessor_config.json in Hugging Face's form where `preprocessor` is not null, and, last, config.json.
+/// Writes a model's folder: model.safetensors, preprocessor_config.json where `preprocessor` is not null, and, last,
+/// config.json.
 void write_model_folder(const std::filesystem::path& folder, const NamedTensors& weights, const Json& config,
                         const Json& preprocessor);
 

@@ -3,4 +3,5 @@
 OBJECTIVES = [
     "data2vec",
     "hubert",
+    "mrhubert",
 ]

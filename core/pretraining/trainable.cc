@@ -91,10 +91,11 @@ std::vector<WeightSpec> head_weights(const std::string& name, std::int64_t in, s
           {name + ".bias", {out}, WeightRole::kProjection, in}};
 }
 
-WeightReader reader_of(const Parameters& parameters) {
+WeightReader reader_of(const Parameters& parameters, WeightReader::Spelling spelling) {
   NamedTensors tensors;
   for (const auto& [name, tensor] : parameters.items()) tensors[name] = tensor;
-  return WeightReader(std::move(tensors), "pre-training", parameters.items().front().second.scalar_type());
+  return WeightReader(std::move(tensors), "pre-training", parameters.items().front().second.scalar_type(),
+                      std::move(spelling));
 }
 
 // x times the factor has the gradient wanted, and what is added back has none.

@@ -23,8 +23,9 @@ at::Tensor initial_weights(const std::vector<WeightSpec>& weights, std::uint64_t
 /// A head's linear, with the start of `kProjection`.
 std::vector<WeightSpec> head_weights(const std::string& name, std::int64_t in, std::int64_t out);
 
-/// A reader of the parameters for the modules of core/upstreams, through which gradients flow.
-WeightReader reader_of(const Parameters& parameters);
+/// A reader of the parameters for the modules of core/upstreams, through which gradients flow; `spelling` where they
+/// have other names than the modules'.
+WeightReader reader_of(const Parameters& parameters, WeightReader::Spelling spelling = {});
 
 /// x, through which `factor` times the gradient flows back.
 at::Tensor scale_gradient(const at::Tensor& x, double factor);

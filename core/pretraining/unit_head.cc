@@ -5,6 +5,9 @@
 #include <ATen/ops/linear.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/pretraining/trainable.h"
@@ -33,6 +36,18 @@ PredictedFrames predicted_frames(const UnitOptions& options, std::int64_t frames
   return found;
 }
 
+PredictedFrames at_slower_rate(const PredictedFrames& frames, std::int64_t factor) {
+  const auto kept = [factor](const std::vector<std::int64_t>& all) {
+    std::vector<std::int64_t> some;
+    for (const std::int64_t t : all) {
+      if (t % factor == 0) some.push_back(t / factor);
+    }
+    return some;
+  };
+  return {kept(frames.masked), frames.units.slice(0, 0, std::nullopt, factor), kept(frames.predicted),
+          kept(frames.others)};
+}
+
 UnitHead::UnitHead(const UnitOptions& options, std::string projection, std::string embeddings)
     : options_(options), projection_(std::move(projection)), embeddings_(std::move(embeddings)) {}
 
@@ -49,6 +64,17 @@ UnitLoss UnitHead::loss(const Parameters& parameters, const at::Tensor& states, 
       at::linear(states.index_select(0, index), parameters[projection_ + ".weight"], parameters[projection_ + ".bias"]);
   return unit_loss(projected, parameters[embeddings_], units.to(index.device()).index_select(0, index),
                    options_.temperature);
+}
+
+ObjectiveSums masked_prediction(const UnitHead& head, const UnitOptions& options, const Parameters& parameters,
+                                const at::Tensor& states, const PredictedFrames& frames) {
+  const UnitLoss masked = head.loss(parameters, states, frames.predicted, frames.units);
+  ObjectiveSums sums{masked.sum, masked.frames, masked.frames, masked.correct, 0.0};
+  if (frames.others.empty()) return sums;
+  const UnitLoss others = head.loss(parameters, states, frames.others, frames.units);
+  sums.loss = sums.loss + others.sum * options.unmasked_weight;
+  sums.weight += others.frames;
+  return sums;
 }
 
 at::Tensor feature_penalty(const at::Tensor& frames, double weight) { return frames.square().mean() * weight; }

@@ -41,6 +41,10 @@ struct PredictedFrames {
 PredictedFrames predicted_frames(const UnitOptions& options, std::int64_t frames, const PretrainUtterance& utterance,
                                  const Pass& pass);
 
+/// The same at a rate slower by a whole factor: its frame t stands where frame `factor` t stands, and is masked and has
+/// the unit that that one has (fairseq takes every `factor`-th label).
+PredictedFrames at_slower_rate(const PredictedFrames& frames, std::int64_t factor);
+
 /// One linear and one table of unit embeddings, by the names of its parameters.
 class UnitHead {
  public:
@@ -56,6 +60,10 @@ class UnitHead {
   UnitOptions options_;
   std::string projection_, embeddings_;
 };
+
+/// The loss of the masked frames, plus `unmasked_weight` times that of the others; the accuracy is of the masked.
+ObjectiveSums masked_prediction(const UnitHead& head, const UnitOptions& options, const Parameters& parameters,
+                                const at::Tensor& states, const PredictedFrames& frames);
 
 /// The penalty of the stem's output [T, C], per term of the loss.
 at::Tensor feature_penalty(const at::Tensor& frames, double weight);
