@@ -65,8 +65,8 @@ void LengthBatches::cut_pool(std::vector<std::int64_t> pool) {
   }
 }
 
-std::vector<std::int64_t> balanced_slice(const std::vector<std::int64_t>& batch, const std::vector<std::int64_t>& lengths,
-                                         int rank, int world_size) {
+std::vector<std::int64_t> balanced_slice(const std::vector<std::int64_t>& batch,
+                                         const std::vector<std::int64_t>& lengths, int rank, int world_size) {
   const auto length = [&](std::size_t i) { return lengths[static_cast<std::size_t>(batch[i])]; };
   std::vector<std::size_t> order(batch.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

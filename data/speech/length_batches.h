@@ -18,9 +18,9 @@ struct Crop {
 Crop random_crop(std::int64_t samples, std::int64_t longest, std::int64_t hop, RandomStream& random);
 
 /// Which utterances are in the batch of a step, when batches are bounded by their total length. Each epoch shuffles all
-/// utterances, sorts every kPool of its batches' worth by length, so that a batch has utterances of about one length and
-/// ranks get equal work, cuts batches as full as the bound allows, and shuffles these. A function of (lengths, seed, step)
-/// alone: any rank, at any world size, after any restart, knows it.
+/// utterances, sorts every kPool of its batches' worth by length, so that a batch has utterances of about one length
+/// and ranks get equal work, cuts batches as full as the bound allows, and shuffles these. A function of (lengths,
+/// seed, step) alone: any rank, at any world size, after any restart, knows it.
 class LengthBatches {
  public:
   /// How many batches' worth of utterances are sorted together.
@@ -53,7 +53,7 @@ class LengthBatches {
 
 /// The part of a batch that `rank` of `world_size` works on: the longest utterance first, each to the rank that has
 /// least so far (the lowest of equals). In the order of the batch.
-std::vector<std::int64_t> balanced_slice(const std::vector<std::int64_t>& batch, const std::vector<std::int64_t>& lengths,
-                                         int rank, int world_size);
+std::vector<std::int64_t> balanced_slice(const std::vector<std::int64_t>& batch,
+                                         const std::vector<std::int64_t>& lengths, int rank, int world_size);
 
 }  // namespace strata

@@ -150,7 +150,8 @@ void PcmShard::read_tables() {
 at::Tensor PcmShard::wave(std::size_t utterance, std::int64_t from, std::int64_t length) const {
   const std::int64_t count = count_.at(utterance);
   if (from < 0 || length < 0 || from > count || length > count - from)
-    throw InternalError(fmt::format("samples {} to {} of \"{}\", which has {}", from, from + length, ids_[utterance], count));
+    throw InternalError(
+        fmt::format("samples {} to {} of \"{}\", which has {}", from, from + length, ids_[utterance], count));
   const auto bytes = static_cast<std::int64_t>(sizeof(std::int16_t));
   const char* start = file_.data() + offset_bytes_ + first_[utterance] * bytes;
   if (xxh3(std::as_bytes(std::span(start, static_cast<std::size_t>(count * bytes)))) != checksum_[utterance]) {

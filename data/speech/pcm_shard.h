@@ -26,8 +26,8 @@ struct UndecodedUtterance {
 /// Full scale 1 to 16 bits: round(32768 x), to the nearest, ties to even, cut to what 16 bits hold.
 std::vector<std::int16_t> to_pcm(const std::vector<float>& samples);
 
-/// Writes `path` (pcm-00000.h5) and its sidecar (pcm-00000.json): beside, flushed, renamed; the sidecar first, so that a
-/// file that is there is whole. Equal content gives equal bytes. Layout, plain HDF5:
+/// Writes `path` (pcm-00000.h5) and its sidecar (pcm-00000.json): beside, flushed, renamed; the sidecar first, so that
+/// a file that is there is whole. Equal content gives equal bytes. Layout, plain HDF5:
 ///   /samples                             int16 [sum of all], contiguous
 ///   /utterances/{id, first, count, checksum}  fixed-length UTF-8, int64, int64, XXH3-64 of the utterance's samples
 /// Throws DataError (full disk, no permission).

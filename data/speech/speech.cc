@@ -76,7 +76,8 @@ void SpeechPlan::write_shard(std::size_t shard) const {
   for (const Item& item : shards_[shard]) {
     const Utterance& u = *item.utterance;
     try {
-      utterances.push_back({item.key, to_pcm(apply_effects(*item.effects, read_audio(u.audio, {u.offset, u.duration})))});
+      utterances.push_back(
+          {item.key, to_pcm(apply_effects(*item.effects, read_audio(u.audio, {u.offset, u.duration})))});
     } catch (const DataError& e) {
       log_warning("{}: utterance \"{}\" is left out: {}", u.place, u.id, e.what());
       failed.push_back({item.key, e.what()});

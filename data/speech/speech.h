@@ -19,11 +19,11 @@ namespace strata {
 
 /// What is wanted of a corpus, for training on its audio.
 struct SpeechRequest {
-  std::string corpus;                    // its name in the study
+  std::string corpus;  // its name in the study
   const Corpus* manifests = nullptr;
-  const Effects* effects = nullptr;      // applied to each utterance once, when it is decoded
-  Json treatment = Json::array();        // the same, resolved
-  std::vector<std::size_t> utterances;   // indices into Corpus::utterances()
+  const Effects* effects = nullptr;     // applied to each utterance once, when it is decoded
+  Json treatment = Json::array();       // the same, resolved
+  std::vector<std::size_t> utterances;  // indices into Corpus::utterances()
 };
 
 /// Which utterances go into which file: a function of the manifests alone. Utterances are called `corpus/id`.
@@ -43,8 +43,8 @@ class SpeechPlan {
   /// Utterances of a file.
   std::size_t size(std::size_t shard) const { return shards_[shard].size(); }
 
-  /// Decodes, resamples, treats and writes the files of `shards` that are this rank's, on `threads` threads. What cannot
-  /// be decoded is named in a warning and beside the file, and left out.
+  /// Decodes, resamples, treats and writes the files of `shards` that are this rank's, on `threads` threads. What
+  /// cannot be decoded is named in a warning and beside the file, and left out.
   ///   shards   as `missing` gave them before any rank began
   ///   stop     asked before each file: true leaves the rest
   ///   written  called after each file with its utterances, from any thread

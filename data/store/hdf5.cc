@@ -77,8 +77,8 @@ Extent locate_list(const Id& parent, const std::string& name, const Id& type, co
   const OpenSet set(parent, name, place);
   hsize_t rows = 0;
   if (H5Sget_simple_extent_ndims(set.space.get()) != 1 ||
-      H5Sget_simple_extent_dims(set.space.get(), &rows, nullptr) != 1 ||
-      H5Tequal(set.type.get(), type.get()) <= 0 || H5Pget_layout(set.creation.get()) != H5D_CONTIGUOUS) {
+      H5Sget_simple_extent_dims(set.space.get(), &rows, nullptr) != 1 || H5Tequal(set.type.get(), type.get()) <= 0 ||
+      H5Pget_layout(set.creation.get()) != H5D_CONTIGUOUS) {
     throw DataError(fmt::format("{} \"{}\": expected a contiguous list of {}", place, name, type_name));
   }
   Extent extent;
@@ -252,7 +252,8 @@ void write_chunks(const Id& parent, const std::string& name, const Id& type, std
   }
 }
 
-void write_int16s(const Id& parent, const std::string& name, const std::vector<std::int16_t>& values, const std::string& place) {
+void write_int16s(const Id& parent, const std::string& name, const std::vector<std::int16_t>& values,
+                  const std::string& place) {
   write_dataset(parent, name, Id(H5Tcopy(H5T_STD_I16LE), H5Tclose), {values.size()}, values.data(), place);
 }
 

@@ -78,7 +78,8 @@ void write_dataset(const Id& parent, const std::string& name, const Id& type, co
 /// (chunk.h).
 void write_chunks(const Id& parent, const std::string& name, const Id& type, std::int64_t rows, std::int64_t columns,
                   std::int64_t chunk_rows, const std::vector<std::string>& chunks, const std::string& place);
-void write_int16s(const Id& parent, const std::string& name, const std::vector<std::int16_t>& values, const std::string& place);
+void write_int16s(const Id& parent, const std::string& name, const std::vector<std::int16_t>& values,
+                  const std::string& place);
 void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place);
 void write_uint64s(const Id& parent, const std::string& name, const std::vector<std::uint64_t>& values, const std::string& place);
 /// Fixed-length UTF-8, zero-padded to the longest.

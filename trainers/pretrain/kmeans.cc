@@ -83,7 +83,8 @@ class KMeans {
   KMeans(FrameBlocks& blocks, std::int64_t clusters, const KMeansOptions& options, const Communicator& ranks)
       : blocks_(blocks), clusters_(clusters), options_(options), ranks_(ranks) {
     total_ = std::accumulate(blocks.rows.begin(), blocks.rows.end(), std::int64_t{0});
-    if (total_ < clusters) throw ConfigError(fmt::format("k-means: {} frames are fewer than {} clusters", total_, clusters));
+    if (total_ < clusters)
+      throw ConfigError(fmt::format("k-means: {} frames are fewer than {} clusters", total_, clusters));
     put_on_grid();
   }
 
@@ -110,7 +111,8 @@ class KMeans {
       if (!rows.defined() || rows.numel() == 0) continue;
       const float largest = at::abs(rows).max().item<float>();
       if (!std::isfinite(largest)) broken[0] = 1;
-      exponent[0] = std::max<std::int64_t>(exponent[0], largest > 0 ? std::ilogb(largest) + 1 : std::numeric_limits<int>::min());
+      exponent[0] =
+          std::max<std::int64_t>(exponent[0], largest > 0 ? std::ilogb(largest) + 1 : std::numeric_limits<int>::min());
     }
     ranks_.all_reduce_max(std::span(broken));
     ranks_.all_reduce_max(std::span(exponent));
@@ -259,7 +261,8 @@ class KMeans {
       const at::Tensor& rows = blocks_.frames[chosen[i]];
       if (!rows.defined()) continue;
       squares[i] = squares_of(rows);
-      nearest[i] = (partial_distances(rows, centroids.narrow(0, 0, 1)) + squares[i]).clamp_min(0).squeeze(1).contiguous();
+      nearest[i] =
+          (partial_distances(rows, centroids.narrow(0, 0, 1)) + squares[i]).clamp_min(0).squeeze(1).contiguous();
       sums[i] = sum_in_order(nearest[i]);
     }
     ranks_.all_reduce_sum(std::span(sums));
@@ -282,7 +285,8 @@ class KMeans {
       if (!rows.defined()) continue;
       const at::Tensor distances = (partial_distances(rows, tried) + squares[i]).clamp_min(0).t();
       left[i] = at::minimum(distances, nearest[i]).contiguous();
-      for (std::size_t c = 0; c < candidates; ++c) with[i * candidates + c] = sum_in_order(left[i][static_cast<std::int64_t>(c)]);
+      for (std::size_t c = 0; c < candidates; ++c)
+        with[i * candidates + c] = sum_in_order(left[i][static_cast<std::int64_t>(c)]);
     }
     ranks_.all_reduce_sum(std::span(with));
     std::vector<double> totals(candidates, 0.0);

@@ -19,7 +19,8 @@ struct KMeansOptions {
   std::int64_t batch_frames = 10000;
 
   void fields(Fields& f) {
-    f.text("method", method, "Lloyd's iterations over all frames, or each over a mini-batch (Sculley 2010)", {"full", "mini_batch"});
+    f.text("method", method, "Lloyd's iterations over all frames, or each over a mini-batch (Sculley 2010)",
+           {"full", "mini_batch"});
     f.number("starts", starts, "k-means++ starts, the best of which is taken", between(1, 1000));
     f.number("iterations", iterations, "of each start, at most", between(1, 1000000));
     f.number("tolerance", tolerance, "full: ends when the inertia falls by less than this part of it", between(0, 1));
@@ -27,8 +28,8 @@ struct KMeansOptions {
   }
 };
 
-/// Frames spread over ranks in blocks: what is computed together. They are cut without regard to the ranks, so that each
-/// block gives the same bits wherever it is.
+/// Frames spread over ranks in blocks: what is computed together. They are cut without regard to the ranks, so that
+/// each block gives the same bits wherever it is.
 struct FrameBlocks {
   std::vector<std::int64_t> rows;  // of every block, equal on all ranks
   std::vector<at::Tensor> frames;  // of every block: [rows, D] float32; undefined where another rank has it
@@ -36,11 +37,11 @@ struct FrameBlocks {
 };
 
 struct KMeansResult {
-  at::Tensor centroids;                 // [K, D] float32, equal on all ranks
-  double inertia = 0;                   // mean over the frames of the squared distance to the nearest centroid
-  std::vector<double> start_inertias;   // of each start
-  std::int64_t iterations = 0;          // of the best
-  std::int64_t empty = 0;               // centroids that no frame is nearest to
+  at::Tensor centroids;                // [K, D] float32, equal on all ranks
+  double inertia = 0;                  // mean over the frames of the squared distance to the nearest centroid
+  std::vector<double> start_inertias;  // of each start
+  std::int64_t iterations = 0;         // of the best
+  std::int64_t empty = 0;              // centroids that no frame is nearest to
 };
 
 /// k-means by greedy k-means++ (Arthur, Vassilvitskii 2007; 2 + ln K candidates a step) and Lloyd's iterations or

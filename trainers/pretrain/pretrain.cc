@@ -45,8 +45,14 @@ bool any_stops(const Communicator& ranks) {
 
 /// All of a model's section that determines the result.
 Json identity_of(const PretrainModel& model) {
-  return {{"objective", model.objective}, {"optimizer", model.optimizer}, {"schedule", model.schedule}, {"steps", model.steps},
-          {"batch_seconds", model.batch_seconds}, {"clip", model.clip}, {"seed", model.seed}, {"keep", model.keep},
+  return {{"objective", model.objective},
+          {"optimizer", model.optimizer},
+          {"schedule", model.schedule},
+          {"steps", model.steps},
+          {"batch_seconds", model.batch_seconds},
+          {"clip", model.clip},
+          {"seed", model.seed},
+          {"keep", model.keep},
           {"evaluate_every", model.keep == "best" ? model.evaluate_every : 0}};
 }
 
@@ -70,7 +76,9 @@ class Pretraining {
       wanted = wanted_models();
       open_corpora();
     });
-    together(ranks_, [&] { if (first_) owner_ = std::make_unique<Owner>(study_.output, "strata pretrain"); });
+    together(ranks_, [&] {
+      if (first_) owner_ = std::make_unique<Owner>(study_.output, "strata pretrain");
+    });
     if (!decode()) return stopped();
     for (const PretrainModel& model : study_.models) {
       if (wanted.contains(model.name) && !train(model)) return stopped();
@@ -91,7 +99,8 @@ class Pretraining {
     std::set<std::string> wanted(options_.only.begin(), options_.only.end());
     for (const std::string& name : wanted) {
       if (std::find(known.begin(), known.end(), name) == known.end())
-        throw ConfigError(fmt::format("{} /pretrain/models: there is no model \"{}\"{}", study_.file.string(), name, did_you_mean(name, known)));
+        throw ConfigError(fmt::format("{} /pretrain/models: there is no model \"{}\"{}", study_.file.string(), name,
+                                      did_you_mean(name, known)));
     }
     if (wanted.empty()) wanted.insert(known.begin(), known.end());
     // A model comes after its source, so that one pass from the end finds all.
@@ -109,7 +118,8 @@ class Pretraining {
     selection_ = select_speech(study_, corpora_);
     std::vector<SpeechRequest> requests;
     for (const auto& [name, utterances] : selection_.read) {
-      const Json treatment = resolve_effects(study_.corpora.at(name).effects, study_.file.string(), "/corpora/" + name + "/effects");
+      const Json treatment =
+          resolve_effects(study_.corpora.at(name).effects, study_.file.string(), "/corpora/" + name + "/effects");
       requests.push_back({name, &corpora_.at(name), &effects_.at(name), treatment, utterances});
     }
     plan_ = std::make_unique<SpeechPlan>(study_.output / "speech", requests, study_.speech.shard_seconds);
@@ -127,16 +137,17 @@ class Pretraining {
       std::atomic<std::int64_t> seen = 0;  // of this rank
       const int threads = options_.decoders > 0 ? options_.decoders : share_of_cores(ranks_.local_size());
       together(ranks_, [&] {
-        plan_->write(missing, ranks_.rank(), ranks_.size(), threads, [] { return stop_requested() != 0; },
-                     [&](std::int64_t n) { progress.update(std::min(utterances, (seen += n) * ranks_.size())); });
+        plan_->write(
+            missing, ranks_.rank(), ranks_.size(), threads, [] { return stop_requested() != 0; },
+            [&](std::int64_t n) { progress.update(std::min(utterances, (seen += n) * ranks_.size())); });
       });
     }
     if (any_stops(ranks_)) return false;
     together(ranks_, [&] { speech_ = std::make_unique<Speech>(*plan_); });
     summary_.failed = static_cast<std::int64_t>(speech_->failed().size());
     if (first_) {
-      log_info("speech: {:.2f} hours in {} utterances, {} could not be decoded, {} are held out", speech_->seconds() / 3600,
-               speech_->size(), summary_.failed, selection_.held_out);
+      log_info("speech: {:.2f} hours in {} utterances, {} could not be decoded, {} are held out",
+               speech_->seconds() / 3600, speech_->size(), summary_.failed, selection_.held_out);
     }
     return true;
   }
@@ -156,8 +167,10 @@ class Pretraining {
       (selection_.dev.contains(speech_->key(u)) ? data.dev : data.train).push_back(u);
     }
     if (data.train.empty()) {
-      throw ConfigError(fmt::format("{} /pretrain/speech/train: no utterance of at least {} s is left to train {} on; {} are shorter, {} could not be decoded",
-                                    study_.file.string(), study_.speech.min_seconds, model.name, too_short_, summary_.failed));
+      throw ConfigError(
+          fmt::format("{} /pretrain/speech/train: no utterance of at least {} s is left to train {} on; {} are "
+                      "shorter, {} could not be decoded",
+                      study_.file.string(), study_.speech.min_seconds, model.name, too_short_, summary_.failed));
     }
     return data;
   }
@@ -170,21 +183,31 @@ class Pretraining {
     ModelSearch search = options_.search;
     search.root = study_.root;
     const std::string folder = ours ? fs::absolute(model_folder(model.units.model)).string() : model.units.model;
-    return model_source(open_upstream(folder, search, FieldReader(Json::object(), study_.file.string())), model.units.tap,
-                        model.units.model + "/" + model.units.tap, place);
+    return model_source(open_upstream(folder, search, FieldReader(Json::object(), study_.file.string())),
+                        model.units.tap, model.units.model + "/" + model.units.tap, place);
   }
 
   /// The identity of the units without opening what they come from, where that is a model of ours.
   std::string units_fingerprint(const PretrainModel& model, const Objective& objective) const {
     const auto ours = fingerprints_.find(model.units.model);
     const std::string source = ours != fingerprints_.end() ? ours->second : source_for(model).fingerprint;
-    return sha256(Json{{"version", kPretrainSemantics}, {"speech", plan_->fingerprint()}, {"train", train_identity()}, {"source", source},
-                       {"tap", model.units.tap}, {"frames", model.units.frames}, {"seed", model.units.seed}, {"kmeans", model.units.kmeans},
-                       {"clusters", objective.classes()}, {"hop", objective.unit_hop_samples()}}.dump());
+    return sha256(Json{{"version", kPretrainSemantics},
+                       {"speech", plan_->fingerprint()},
+                       {"train", train_identity()},
+                       {"source", source},
+                       {"tap", model.units.tap},
+                       {"frames", model.units.frames},
+                       {"seed", model.units.seed},
+                       {"kmeans", model.units.kmeans},
+                       {"clusters", objective.classes()},
+                       {"hop", objective.unit_hop_samples()}}
+                      .dump());
   }
 
   Json train_identity() const {
-    return {{"dev", selection_.dev}, {"min_seconds", study_.speech.min_seconds}, {"max_seconds", study_.speech.max_seconds}};
+    return {{"dev", selection_.dev},
+            {"min_seconds", study_.speech.min_seconds},
+            {"max_seconds", study_.speech.max_seconds}};
   }
 
   fs::path model_folder(const std::string& name) const { return study_.output / "models" / name; }
@@ -201,11 +224,17 @@ class Pretraining {
     std::string units_print, fingerprint;
     bool done = false;
     together(ranks_, [&] {
-      objective = ObjectiveRegistry::make(FieldReader(model.objective, study_.file.string(), "/pretrain/models/" + model.name + "/objective"));
+      objective = ObjectiveRegistry::make(
+          FieldReader(model.objective, study_.file.string(), "/pretrain/models/" + model.name + "/objective"));
       data = data_for(model, *objective);
       if (objective->classes() > 0) units_print = units_fingerprint(model, *objective);
-      fingerprint = sha256(Json{{"version", kPretrainSemantics}, {"speech", plan_->fingerprint()}, {"train", train_identity()},
-                                {"units", units_print}, {"model", identity_of(model)}}.dump());
+      fingerprint = sha256(Json{
+          {"version", kPretrainSemantics},
+          {"speech", plan_->fingerprint()},
+          {"train", train_identity()},
+          {"units", units_print},
+          {"model",
+           identity_of(model)}}.dump());
       done = is_done(model.name, fingerprint);
     });
     fingerprints_[model.name] = fingerprint;
@@ -219,18 +248,21 @@ class Pretraining {
       together(ranks_, [&] { source = source_for(model); });
       const UnitRequest request{objective->classes(), objective->unit_hop_samples(),
                                 [&](std::int64_t samples) { return objective->frames(samples); }, model.units};
-      units = Units::make(study_.output / "units" / fmt::format("{}-{}", model.name, short_of(units_print)), *speech_, data.train,
-                          source, request, ranks_, options_.show_progress);
+      units = Units::make(study_.output / "units" / fmt::format("{}-{}", model.name, short_of(units_print)), *speech_,
+                          data.train, source, request, ranks_, options_.show_progress);
       if (!units) return false;
       data.units = &*units;
     }
     std::unique_ptr<Pretrainer> trainer;
     together(ranks_, [&] {
-      trainer = std::make_unique<Pretrainer>(model, *objective, data, study_.output / "training" / fmt::format("{}-{}", model.name, short_of(fingerprint)),
-                                             fingerprint, ranks_);
+      trainer = std::make_unique<Pretrainer>(
+          model, *objective, data, study_.output / "training" / fmt::format("{}-{}", model.name, short_of(fingerprint)),
+          fingerprint, ranks_);
     });
     if (!trainer->run(options_.show_progress)) return false;
-    together(ranks_, [&] { if (first_) write(model, *objective, *trainer, data, fingerprint); });
+    together(ranks_, [&] {
+      if (first_) write(model, *objective, *trainer, data, fingerprint);
+    });
     summary_.done += 1;
     return true;
   }
@@ -242,8 +274,8 @@ class Pretraining {
   }
 
   /// Beside, then renamed; a model that was there before goes when this one is whole.
-  void write(const PretrainModel& model, const Objective& objective, const Pretrainer& trainer, const PretrainData& data,
-             const std::string& fingerprint) const {
+  void write(const PretrainModel& model, const Objective& objective, const Pretrainer& trainer,
+             const PretrainData& data, const std::string& fingerprint) const {
     const fs::path folder = model_folder(model.name), beside = folder.string() + ".part";
     try {
       write_beside(model, objective, trainer, data, fingerprint, beside);
@@ -255,8 +287,8 @@ class Pretraining {
     log_info("{}: {} steps, {:.0f} s", folder.string(), trainer.step(), trainer.seconds());
   }
 
-  void write_beside(const PretrainModel& model, const Objective& objective, const Pretrainer& trainer, const PretrainData& data,
-                    const std::string& fingerprint, const fs::path& beside) const {
+  void write_beside(const PretrainModel& model, const Objective& objective, const Pretrainer& trainer,
+                    const PretrainData& data, const std::string& fingerprint, const fs::path& beside) const {
     fs::remove_all(beside);
     make_folder(beside.parent_path());
     objective.write_model(beside, trainer.chosen());
@@ -278,8 +310,9 @@ class Pretraining {
     facts.seconds = trainer.seconds();
     facts.provenance = options_.provenance;
     write_file_atomically(beside / "CARD.md", model_card(facts));
-    const Json record = {{"fingerprint", fingerprint}, {"name", model.name}, {"study", study_.name}, {"model", facts.model}, {"speech", facts.speech},
-                         {"units", facts.units}, {"history", facts.history}, {"seconds", facts.seconds}, {"provenance", facts.provenance}};
+    const Json record = {{"fingerprint", fingerprint}, {"name", model.name},       {"study", study_.name},
+                         {"model", facts.model},       {"speech", facts.speech},   {"units", facts.units},
+                         {"history", facts.history},   {"seconds", facts.seconds}, {"provenance", facts.provenance}};
     write_file_atomically(beside / "pretrain.json", record.dump(1) + "\n");
   }
 

@@ -59,10 +59,16 @@ Json PretrainSums::means() const {
 
 Pretrainer::Pretrainer(const PretrainModel& model, Objective& objective, const PretrainData& data,
                        const std::filesystem::path& folder, const std::string& fingerprint, const Communicator& ranks)
-    : model_(model), objective_(objective), data_(data), folder_(folder), fingerprint_(fingerprint), ranks_(ranks),
+    : model_(model),
+      objective_(objective),
+      data_(data),
+      folder_(folder),
+      fingerprint_(fingerprint),
+      ranks_(ranks),
       schedule_(ScheduleRegistry::make(part(model, model.schedule, "schedule"), model.steps)),
       collectives_(Collectives::make(c10::kCPU, ranks)),
-      batches_(lengths_of(data), std::llround(model.batch_seconds * kSampleRateHz), static_cast<std::uint64_t>(model.seed)) {
+      batches_(lengths_of(data), std::llround(model.batch_seconds * kSampleRateHz),
+               static_cast<std::uint64_t>(model.seed)) {
   flat_ = objective_.initial(static_cast<std::uint64_t>(model.seed));
   gradient_ = at::zeros_like(flat_);
   best_flat_ = flat_.clone();
@@ -116,10 +122,13 @@ PretrainUtterance Pretrainer::utterance_of(std::size_t utterance, const Crop& cr
 PretrainSums Pretrainer::learn(std::size_t utterance) {
   const auto seed = static_cast<std::uint64_t>(model_.seed), step = static_cast<std::uint64_t>(step_);
   RandomStream random({seed, key_of("crop"), step, key_of(data_.speech->key(utterance))});
-  const Crop crop = random_crop(data_.speech->samples(utterance), data_.max_samples, objective_.unit_hop_samples(), random);
-  const ObjectiveSums sums = objective_.forward(leaves_, utterance_of(utterance, crop), {seed, step, /*training=*/true});
+  const Crop crop =
+      random_crop(data_.speech->samples(utterance), data_.max_samples, objective_.unit_hop_samples(), random);
+  const ObjectiveSums sums =
+      objective_.forward(leaves_, utterance_of(utterance, crop), {seed, step, /*training=*/true});
   if (sums.weight > 0) sums.loss.backward();
-  return {sums.loss.item<double>(), sums.weight, sums.correct, sums.predicted, sums.target_spread, static_cast<double>(crop.length)};
+  return {sums.loss.item<double>(), sums.weight,        sums.correct,
+          sums.predicted,           sums.target_spread, static_cast<double>(crop.length)};
 }
 
 void Pretrainer::reduce(PretrainSums& sums) const {
@@ -142,8 +151,9 @@ void Pretrainer::train_step() {
 
   const at::NoGradGuard no_grad;
   gradient_.div_(sums.weight);
-  const UpdateResult update = clipped_step(*optimizer_, gradient_, optimizer_->learning_rate() * schedule_->factor(step_),
-                                           model_.clip > 0 ? model_.clip : std::numeric_limits<double>::infinity());
+  const UpdateResult update =
+      clipped_step(*optimizer_, gradient_, optimizer_->learning_rate() * schedule_->factor(step_),
+                   model_.clip > 0 ? model_.clip : std::numeric_limits<double>::infinity());
   step_ += 1;
   if (update.applied) objective_.after_step(leaves_, static_cast<std::uint64_t>(step_));
   if (std::isfinite(update.gradient_norm)) finite_steps_ += 1;
@@ -156,11 +166,17 @@ void Pretrainer::train_step() {
 void Pretrainer::log_step() {
   if (finite_steps_ == 0) {
     together(ranks_, [&] {
-      throw DataError(fmt::format("the training of {} diverged: at step {} the gradient of no step since the last record was finite; lower the learning rate, or the clip", model_.name, step_));
+      throw DataError(
+          fmt::format("the training of {} diverged: at step {} the gradient of no step since the last record was "
+                      "finite; lower the learning rate, or the clip",
+                      model_.name, step_));
     });
   }
-  Json event = {{"event", "step"}, {"step", step_}, {"grad_norm", number_or_null(grad_norm_)},
-                {"learning_rate", optimizer_->learning_rate() * schedule_->factor(step_ - 1)}, {"epoch", batches_.epoch()}};
+  Json event = {{"event", "step"},
+                {"step", step_},
+                {"grad_norm", number_or_null(grad_norm_)},
+                {"learning_rate", optimizer_->learning_rate() * schedule_->factor(step_ - 1)},
+                {"epoch", batches_.epoch()}};
   event.update(sums_.means());
   const double audio_seconds = sums_.samples / kSampleRateHz;
   event["audio_seconds"] = audio_seconds;
@@ -174,11 +190,14 @@ void Pretrainer::log_step() {
 PretrainSums Pretrainer::validate() const {
   const at::NoGradGuard no_grad;
   PretrainSums sums;
-  for (std::size_t i = static_cast<std::size_t>(ranks_.rank()); i < data_.dev.size(); i += static_cast<std::size_t>(ranks_.size())) {
+  for (std::size_t i = static_cast<std::size_t>(ranks_.rank()); i < data_.dev.size();
+       i += static_cast<std::size_t>(ranks_.size())) {
     const Crop crop{0, std::min(data_.speech->samples(data_.dev[i]), data_.max_samples)};
-    const ObjectiveSums of_one = objective_.forward(leaves_, utterance_of(data_.dev[i], crop),
-                                                    {static_cast<std::uint64_t>(model_.seed), kValidationStep, /*training=*/false});
-    sums.add({of_one.loss.item<double>(), of_one.weight, of_one.correct, of_one.predicted, of_one.target_spread, static_cast<double>(crop.length)});
+    const ObjectiveSums of_one =
+        objective_.forward(leaves_, utterance_of(data_.dev[i], crop),
+                           {static_cast<std::uint64_t>(model_.seed), kValidationStep, /*training=*/false});
+    sums.add({of_one.loss.item<double>(), of_one.weight, of_one.correct, of_one.predicted, of_one.target_spread,
+              static_cast<double>(crop.length)});
   }
   reduce(sums);
   return sums;
@@ -211,10 +230,17 @@ void Pretrainer::save() {
     NamedTensors tensors = {{"parameters", flat_}, {"best", best_flat_}};
     for (const auto& [name, tensor] : optimizer_->state()) tensors["optimizer." + name] = tensor;
     for (const auto& [name, tensor] : objective_.state()) tensors["objective." + name] = tensor;
-    const Json state = {{"fingerprint", fingerprint_}, {"step", step_}, {"best_loss", number_or_null(best_loss_)}, {"best_step", best_step_},
-                        {"sums", {sums_.loss, sums_.weight, sums_.correct, sums_.predicted, sums_.target_spread, sums_.samples}},
-                        {"grad_norm", number_or_null(grad_norm_)}, {"event_seconds", event_seconds_}, {"finite_steps", finite_steps_},
-                        {"history", history_}, {"seconds", seconds_}};
+    const Json state = {
+        {"fingerprint", fingerprint_},
+        {"step", step_},
+        {"best_loss", number_or_null(best_loss_)},
+        {"best_step", best_step_},
+        {"sums", {sums_.loss, sums_.weight, sums_.correct, sums_.predicted, sums_.target_spread, sums_.samples}},
+        {"grad_norm", number_or_null(grad_norm_)},
+        {"event_seconds", event_seconds_},
+        {"finite_steps", finite_steps_},
+        {"history", history_},
+        {"seconds", seconds_}};
     write_safetensors(checkpoint_path(), tensors, {{"state", state.dump()}});
   });
 }
@@ -228,7 +254,8 @@ void Pretrainer::restore() {
   const NamedTensors tensors = read_safetensors(path, &metadata);
   try {
     const Json state = Json::parse(metadata.at("state"));
-    if (state.at("fingerprint") != fingerprint_) throw DataError(fmt::format("{}: it is a checkpoint of another training", path.string()));
+    if (state.at("fingerprint") != fingerprint_)
+      throw DataError(fmt::format("{}: it is a checkpoint of another training", path.string()));
     step_ = state.at("step");
     best_loss_ = number_or_nan(state.at("best_loss"));
     best_step_ = state.at("best_step");

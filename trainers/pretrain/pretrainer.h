@@ -38,12 +38,13 @@ struct PretrainSums {
   Json means() const;
 };
 
-/// Trains one model, data parallel: every rank holds all parameters, computes the utterances of its share of each batch,
-/// one after the other, and gradients are summed over the ranks and divided by what their losses were summed over. So
-/// the loss of a step is that of one rank, but for rounding. Continues from the checkpoint in its folder, if there is
-/// one; at equal ranks and threads the result is that of an uninterrupted run, bit for bit. Collective.
+/// Trains one model, data parallel: every rank holds all parameters, computes the utterances of its share of each
+/// batch, one after the other, and gradients are summed over the ranks and divided by what their losses were summed
+/// over. So the loss of a step is that of one rank, but for rounding. Continues from the checkpoint in its folder, if
+/// there is one; at equal ranks and threads the result is that of an uninterrupted run, bit for bit. Collective.
 ///
-/// The folder holds checkpoint.safetensors and journal.jsonl: an event for every `log_every` steps and every evaluation.
+/// The folder holds checkpoint.safetensors and journal.jsonl: an event for every `log_every` steps and every
+/// evaluation.
 class Pretrainer {
  public:
   /// Throws ConfigError if the parts do not fit, DataError if the checkpoint is broken or of another run.

@@ -22,7 +22,8 @@ using Chosen = std::map<std::string, std::set<std::size_t>>;  // by corpus
 void add_split(const PretrainStudy& study, const char* key, const Corpus& corpus, const std::string& split,
                std::set<std::size_t>& chosen) {
   const std::size_t dot = split.find('.');
-  if (dot == std::string::npos) fail(study, key, fmt::format("\"{}\" is no split; write task.split, such as sid.train", split));
+  if (dot == std::string::npos)
+    fail(study, key, fmt::format("\"{}\" is no split; write task.split, such as sid.train", split));
   const std::string task = split.substr(0, dot), name = split.substr(dot + 1);
   if (task == "*") {
     for (const Split& s : corpus.splits()) {
@@ -54,7 +55,9 @@ Chosen choose(const PretrainStudy& study, const std::map<std::string, Corpus>& c
     }
     if (!found) {
       const std::string hint = did_you_mean(wanted, known);
-      fail(study, key, fmt::format("the study has no corpus \"{}\"{} known: {}", wanted, hint.empty() ? ";" : hint, fmt::join(known, ", ")));
+      fail(study, key,
+           fmt::format("the study has no corpus \"{}\"{} known: {}", wanted, hint.empty() ? ";" : hint,
+                       fmt::join(known, ", ")));
     }
   }
   return chosen;
@@ -82,7 +85,8 @@ HeldOut hold_out(const PretrainStudy& study, const std::map<std::string, Corpus>
     for (const std::size_t u : indices) {
       const Utterance& utterance = corpora.at(name).utterances()[u];
       const std::string speaker = speaker_of(utterance);
-      if (speaker.empty()) fail(study, "held_out_speakers", fmt::format("{}: \"{}\" has no speaker", utterance.place, utterance.id));
+      if (speaker.empty())
+        fail(study, "held_out_speakers", fmt::format("{}: \"{}\" has no speaker", utterance.place, utterance.id));
       held.ids.insert(utterance.id);
       held.speakers.insert(speaker);
     }
@@ -120,7 +124,9 @@ SpeechSelection select_speech(const PretrainStudy& study, const std::map<std::st
     }
   }
   if (train == 0)
-    fail(study, "train", fmt::format("nothing is left to train on: {} utterances are held out, {} are dev", selection.held_out, selection.dev.size()));
+    fail(study, "train",
+         fmt::format("nothing is left to train on: {} utterances are held out, {} are dev", selection.held_out,
+                     selection.dev.size()));
   return selection;
 }
 

@@ -18,9 +18,9 @@ struct SpeechSelection {
   std::int64_t held_out = 0;                             // of those listed for train or dev
 };
 
-/// Follows PretrainSpeech's lists. What is held out by one corpus's list is held out of all, by its id; so is what is dev
-/// out of train.
-/// Throws ConfigError, naming the study's key, for a list entry that names nothing, or if nothing is left to train on.
+/// Follows PretrainSpeech's lists. What is held out by one corpus's list is held out of all, by its id; so is what is
+/// dev out of train. Throws ConfigError, naming the study's key, for a list entry that names nothing, or if nothing is
+/// left to train on.
 SpeechSelection select_speech(const PretrainStudy& study, const std::map<std::string, Corpus>& corpora);
 
 }  // namespace strata

@@ -68,7 +68,8 @@ PretrainModel read_model(const Json& value, const std::string& name, const Pretr
   model.fields(reader);
   reader.finish("a model to be trained");
   model.objective = ObjectiveRegistry::resolve(FieldReader(model.objective, file, path + "/objective"));
-  const std::unique_ptr<Objective> objective = ObjectiveRegistry::make(FieldReader(model.objective, file, path + "/objective"));
+  const std::unique_ptr<Objective> objective =
+      ObjectiveRegistry::make(FieldReader(model.objective, file, path + "/objective"));
   model.optimizer = OptimizerRegistry::resolve(FieldReader(model.optimizer, file, path + "/optimizer"));
   model.schedule = ScheduleRegistry::resolve(FieldReader(model.schedule, file, path + "/schedule"));
   ScheduleRegistry::make(FieldReader(model.schedule, file, path + "/schedule"), model.steps);
@@ -116,8 +117,8 @@ PretrainStudy read_pretrain_study(const fs::path& file, const std::vector<std::s
   study.root = (file.parent_path() / root).lexically_normal();
   study.output = (study.root / required_text(reader, "output") / "pretrain").lexically_normal();
   study.corpora = read_corpora(reader, study.root);
-  for (const char* key : {"store", "upstreams", "tasks", "sweep", "search", "keep", "ranks_per_trial", "threads", "device",
-                          "tensorboard", "rewrites", "verify", "allow_missing"}) {
+  for (const char* key : {"store", "upstreams", "tasks", "sweep", "search", "keep", "ranks_per_trial", "threads",
+                          "device", "tensorboard", "rewrites", "verify", "allow_missing"}) {
     Json other;  // of `strata sweep`
     reader.json(key, other, "");
   }

@@ -25,12 +25,15 @@ struct PretrainSpeech {
   std::string licence;
 
   void fields(Fields& f) {
-    f.texts("train", train, "utterances to train on, such as \"debian\" or \"debian/sid.train\"; those of dev and held out are taken off");
+    f.texts(
+        "train", train,
+        "utterances to train on, such as \"debian\" or \"debian/sid.train\"; those of dev and held out are taken off");
     f.texts("dev", dev, "utterances to validate on; those held out are taken off");
     f.texts("held_out", held_out, "utterances that are not read, by id, whatever corpus they are listed in");
     f.texts("held_out_speakers", held_out_speakers, "as held_out, with all other utterances of their speakers");
     f.number("min_seconds", min_seconds, "shorter utterances are left out", between(0.1, 3600));
-    f.number("max_seconds", max_seconds, "of a longer utterance a random part is taken, another one each time", between(0.1, 3600));
+    f.number("max_seconds", max_seconds, "of a longer utterance a random part is taken, another one each time",
+             between(0.1, 3600));
     f.number("shard_seconds", shard_seconds, "audio in a file of decoded speech", between(1, 36000));
     f.text("licence", licence, "of the speech, for the model's card");
   }
@@ -47,7 +50,8 @@ struct UnitRecipe {
   Json kmeans = Json::object();  // KMeansOptions, resolved
 
   void fields(Fields& f) {
-    f.text("source", source, "39 MFCCs with differences, a layer of a model, or a layer in a feature store", {"mfcc", "model", "store"});
+    f.text("source", source, "39 MFCCs with differences, a layer of a model, or a layer in a feature store",
+           {"mfcc", "model", "store"});
     f.text("model", model, "of source model: one of this section, trained before, or a model as upstreams name it");
     f.text("store", store, "of source store: folder of an upstream in a feature store that has all utterances");
     f.text("tap", tap, "of sources model and store: the layer, such as \"h3\"");
@@ -60,10 +64,10 @@ struct UnitRecipe {
 /// One model to be trained.
 struct PretrainModel {
   std::string name;
-  Json objective;                                        // resolved
-  Json optimizer = {{"type", "adam"}};                   // resolved
-  Json schedule = {{"type", "linear"}};                  // resolved
-  UnitRecipe units;                                     // for objectives that predict units
+  Json objective;                        // resolved
+  Json optimizer = {{"type", "adam"}};   // resolved
+  Json schedule = {{"type", "linear"}};  // resolved
+  UnitRecipe units;                      // for objectives that predict units
   std::int64_t steps = 0;
   double batch_seconds = 60;
   double clip = 10;
@@ -85,7 +89,8 @@ struct PretrainModel {
     f.number("evaluate_every", evaluate_every, "steps", at_least(1));
     f.number("save_every", save_every, "steps from checkpoint to checkpoint", at_least(1));
     f.number("seed", seed, "of weights, masks, crops and the order of batches", at_least(0));
-    f.text("keep", keep, "which weights the model gets: the last, or those with the least loss on dev", {"last", "best"});
+    f.text("keep", keep, "which weights the model gets: the last, or those with the least loss on dev",
+           {"last", "best"});
   }
 
   Json reader_units = Json::object();  // `units` as the study has it

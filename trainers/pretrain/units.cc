@@ -49,7 +49,8 @@ bool any_stops(const Communicator& ranks) {
 /// What units are made from, utterance by utterance.
 class Maker {
  public:
-  Maker(const Speech& speech, const UnitSource& source, const UnitRequest& request, const Communicator& ranks, bool shown)
+  Maker(const Speech& speech, const UnitSource& source, const UnitRequest& request, const Communicator& ranks,
+        bool shown)
       : speech_(speech), source_(source), request_(request), ranks_(ranks), shown_(shown && ranks.rank() == 0) {}
 
   /// The frames of whole utterances, drawn from `train` until there are enough; of this rank's blocks, every
@@ -182,8 +183,8 @@ UnitSource mfcc_source() {
   return model_source(mfcc, "mfcc", "mfcc", "strata pretrain");
 }
 
-UnitSource model_source(std::shared_ptr<const Upstream> upstream, const std::string& tap, const std::string& description,
-                        const std::string& place) {
+UnitSource model_source(std::shared_ptr<const Upstream> upstream, const std::string& tap,
+                        const std::string& description, const std::string& place) {
   const std::size_t index = find_tap(upstream->spec().taps, tap, place);
   const Tap& found = upstream->spec().taps[index];
   return {sha256(Json{{"upstream", upstream->fingerprint()}, {"tap", tap}}.dump()), description, found.hop_samples,
@@ -256,18 +257,12 @@ std::optional<Units> Units::make(const fs::path& folder, const Speech& speech, c
     if (ranks.rank() != 0) return;
     write_safetensors(folder / "centroids.safetensors", {{"centroids", result.centroids}});
     write_units(folder / "units.h5", speech, labels);
-    const Json record = {{"source", source.description},
-                         {"source_fingerprint", source.fingerprint},
-                         {"clusters", request.clusters},
-                         {"frames", frames},
-                         {"inertia", result.inertia},
-                         {"start_inertias", result.start_inertias},
-                         {"iterations", result.iterations},
-                         {"empty", result.empty},
-                         {"kmeans", request.options.kmeans},
-                         {"seed", request.options.seed},
-                         {"hop_samples", request.unit_hop},
-                         {"units_sha256", sha256_of_file(folder / "units.h5")}};
+    const Json record = {{"source", source.description},     {"source_fingerprint", source.fingerprint},
+                         {"clusters", request.clusters},     {"frames", frames},
+                         {"inertia", result.inertia},        {"start_inertias", result.start_inertias},
+                         {"iterations", result.iterations},  {"empty", result.empty},
+                         {"kmeans", request.options.kmeans}, {"seed", request.options.seed},
+                         {"hop_samples", request.unit_hop},  {"units_sha256", sha256_of_file(folder / "units.h5")}};
     write_file_atomically(folder / "units.json", record.dump(1) + "\n");
   });
   return Units(folder);
@@ -278,7 +273,8 @@ Units::Units(const fs::path& folder) : folder_(folder) {
   const std::string place = path.string();
   record_ = read_json(folder / "units.json");
   if (sha256_of_file(path) != record_.value("units_sha256", ""))
-    throw DataError(fmt::format("{}: it does not have the checksum in units.json; remove the folder, `strata pretrain` makes it anew", place));
+    throw DataError(fmt::format(
+        "{}: it does not have the checksum in units.json; remove the folder, `strata pretrain` makes it anew", place));
   std::vector<std::string> ids;
   std::vector<std::int64_t> first, count, all;
   {

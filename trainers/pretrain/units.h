@@ -21,8 +21,8 @@ namespace strata {
 
 /// Where the frames that become units come from.
 struct UnitSource {
-  std::string fingerprint;         // of all that its numbers depend on but the speech
-  std::string description;         // "mfcc", "hubert_1/h3": for people
+  std::string fingerprint;  // of all that its numbers depend on but the speech
+  std::string description;  // "mfcc", "hubert_1/h3": for people
   std::int64_t hop_samples = 0;
   std::int64_t width = 0;
   /// All frames of an utterance: [T, width], float32.
@@ -33,8 +33,8 @@ struct UnitSource {
 UnitSource mfcc_source();
 
 /// Tap `tap` of a model; computed from the audio. Throws ConfigError, with `place`, if it has no such tap.
-UnitSource model_source(std::shared_ptr<const Upstream> upstream, const std::string& tap, const std::string& description,
-                        const std::string& place);
+UnitSource model_source(std::shared_ptr<const Upstream> upstream, const std::string& tap,
+                        const std::string& description, const std::string& place);
 
 /// Tap `tap` of the features of an upstream under `store`, a folder of a feature store, by corpus and id.
 /// Throws ConfigError if there is no such tap, or a corpus of the speech was not extracted.
@@ -80,7 +80,7 @@ class Units {
 
   std::filesystem::path folder_;
   Json record_;
-  at::Tensor all_;  // int64
+  at::Tensor all_;                                                                 // int64
   std::unordered_map<std::string, std::pair<std::int64_t, std::int64_t>> places_;  // first, count
 };
 

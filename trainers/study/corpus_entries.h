@@ -9,8 +9,8 @@
 
 namespace strata {
 
-/// The corpora under the key `corpora` of a study; folders are relative to `root`. Throws ConfigError if there are none,
-/// or what is wrong in one.
+/// The corpora under the key `corpora` of a study; folders are relative to `root`. Throws ConfigError if there are
+/// none, or what is wrong in one.
 std::map<std::string, CorpusEntry> read_corpora(FieldReader& study, const std::filesystem::path& root);
 
 /// Throws ConfigError unless `name`, a key under `reader`, can be the name of a folder.

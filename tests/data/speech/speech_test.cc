@@ -56,7 +56,8 @@ struct Fixture {
 void write_all(const SpeechPlan& plan, int world_size = 1, int threads = 1) {
   const std::vector<std::size_t> missing = plan.missing();
   for (int rank = 0; rank < world_size; ++rank)
-    plan.write(missing, rank, world_size, threads, [] { return false; }, [](std::int64_t) {});
+    plan.write(
+        missing, rank, world_size, threads, [] { return false; }, [](std::int64_t) {});
 }
 
 std::map<std::string, std::string> bytes_in(const fs::path& folder) {
@@ -89,7 +90,9 @@ TEST(Speech, DecodesOnceAndNamesWhatFails) {
 TEST(Speech, IsTheSameAtAnyNumberOfRanksAndThreads) {
   const fs::path folder = fresh_folder();
   Fixture f(folder);
-  const auto plan_in = [&](const char* name) { return SpeechPlan(folder / name, {f.request({0, 1, 2, 3, 4, 5}, f.none)}, 0.2); };
+  const auto plan_in = [&](const char* name) {
+    return SpeechPlan(folder / name, {f.request({0, 1, 2, 3, 4, 5}, f.none)}, 0.2);
+  };
   const SpeechPlan one = plan_in("one"), three = plan_in("three");
   ASSERT_GT(one.shards(), 3U);
   write_all(one);
@@ -107,9 +110,11 @@ TEST(Speech, WritesOnlyWhatIsMissing) {
   EXPECT_THAT(plan.missing(), ElementsAre(1));
   EXPECT_THROW(Speech{plan}, DataError);
   std::int64_t utterances = 0;
-  plan.write(plan.missing(), 0, 1, 1, [] { return true; }, [&](std::int64_t n) { utterances += n; });
+  plan.write(
+      plan.missing(), 0, 1, 1, [] { return true; }, [&](std::int64_t n) { utterances += n; });
   EXPECT_EQ(utterances, 0) << "told to stop";
-  plan.write(plan.missing(), 0, 1, 1, [] { return false; }, [&](std::int64_t n) { utterances += n; });
+  plan.write(
+      plan.missing(), 0, 1, 1, [] { return false; }, [&](std::int64_t n) { utterances += n; });
   EXPECT_EQ(utterances, static_cast<std::int64_t>(plan.size(1)));
   EXPECT_TRUE(bytes_in(plan.folder()) == whole);
 }
@@ -127,7 +132,8 @@ TEST(Speech, WhatChangesTheSamplesChangesTheFolder) {
   EXPECT_EQ(plain.folder(), SpeechPlan(folder, {f.request({0, 1}, f.none)}, 10).folder());
   write_all(plain);
   write_all(treated);
-  EXPECT_EQ(Speech(treated).wave(0).const_data_ptr<float>()[40], 0.5f * Speech(plain).wave(0).const_data_ptr<float>()[40]);
+  EXPECT_EQ(Speech(treated).wave(0).const_data_ptr<float>()[40],
+            0.5f * Speech(plain).wave(0).const_data_ptr<float>()[40]);
 }
 
 TEST(Speech, AFileInTheWayIsAnError) {

@@ -26,8 +26,9 @@ CardFacts facts() {
 
 TEST(Card, TellsDataCommandSeedCurveAndLicence) {
   const std::string card = model_card(facts());
-  for (const char* text : {"# small_hubert", "2.50 hours in 1234 utterances of debian_speech", "77 held out", "Seed 4, 100 steps", "on 2 ranks",
-                           "    strata pretrain study.json", "Licence of the speech: CC-BY-SA 3.0", "| 50 | 4.5000 | 12.5 | 4.2500 | 25.0 |"}) {
+  for (const char* text : {"# small_hubert", "2.50 hours in 1234 utterances of debian_speech", "77 held out",
+                           "Seed 4, 100 steps", "on 2 ranks", "    strata pretrain study.json",
+                           "Licence of the speech: CC-BY-SA 3.0", "| 50 | 4.5000 | 12.5 | 4.2500 | 25.0 |"}) {
     EXPECT_THAT(card, HasSubstr(text));
   }
   EXPECT_THAT(card, Not(HasSubstr("Units:")));
@@ -36,7 +37,9 @@ TEST(Card, TellsDataCommandSeedCurveAndLicence) {
 TEST(Card, WithoutDevTheCurveIsThatOfTraining) {
   CardFacts f = facts();
   f.history.pop_back();
-  f.units = {{"clusters", 100}, {"frames", 5000}, {"source", "mfcc"}, {"hop_samples", 320}, {"inertia", 12.5}, {"start_inertias", {12.5, 13.0}}, {"empty", 0}};
+  f.units = {{"clusters", 100},    {"frames", 5000},  {"source", "mfcc"},
+             {"hop_samples", 320}, {"inertia", 12.5}, {"start_inertias", {12.5, 13.0}},
+             {"empty", 0}};
   EXPECT_THAT(model_card(f), HasSubstr("| 50 | 4.5000 | 12.5 | – | – |"));
   EXPECT_THAT(model_card(f), HasSubstr("Units: 100 clusters by k-means of 5000 frames of mfcc"));
 }

@@ -35,7 +35,8 @@ struct Planted {
       float* out = frames.mutable_data_ptr<float>();
       for (std::int64_t t = 0; t < rows + b; ++t) {
         const float* centre = centres.const_data_ptr<float>() + random.below(kClusters) * kWidth;
-        for (std::int64_t d = 0; d < kWidth; ++d) out[t * kWidth + d] = centre[d] + static_cast<float>(spread * random.normal());
+        for (std::int64_t d = 0; d < kWidth; ++d)
+          out[t * kWidth + d] = centre[d] + static_cast<float>(spread * random.normal());
       }
       blocks.rows.push_back(rows + b);
       blocks.frames.push_back(b % ranks.size() == ranks.rank() ? frames : at::Tensor());

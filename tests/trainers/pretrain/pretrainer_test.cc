@@ -26,8 +26,9 @@ constexpr std::int64_t kClasses = 8;
 PretrainModel small_model(std::int64_t steps) {
   PretrainModel model;
   model.name = "small";
-  model.objective = {{"type", "hubert"}, {"conv_channels", 16}, {"hidden_size", 32}, {"heads", 2}, {"intermediate_size", 64}, {"layers", 1},
-                     {"classes", kClasses}, {"final_dim", 16}, {"mask_length", 3}, {"dropout", 0.1}};
+  model.objective = {{"type", "hubert"},        {"conv_channels", 16}, {"hidden_size", 32},   {"heads", 2},
+                     {"intermediate_size", 64}, {"layers", 1},         {"classes", kClasses}, {"final_dim", 16},
+                     {"mask_length", 3},        {"dropout", 0.1}};
   model.optimizer = {{"type", "adam"}, {"learning_rate", 3e-3}};
   model.schedule = {{"type", "linear"}, {"warmup_steps", 2}};
   model.steps = steps;
@@ -42,7 +43,8 @@ class PretrainerTest : public testing::Test {
  protected:
   void SetUp() override {
     folder_ = world_.broadcast(world_.rank() == 0 ? fresh_folder().string() : "", 0);
-    voices_ = std::make_unique<Voices>(folder_, 30, [&] { world_.barrier(); }, world_.rank() == 0);
+    voices_ = std::make_unique<Voices>(
+        folder_, 30, [&] { world_.barrier(); }, world_.rank() == 0);
     std::vector<std::size_t> all(voices_->speech().size());
     std::iota(all.begin(), all.end(), std::size_t{0});
     data_.speech = &voices_->speech();
@@ -63,7 +65,8 @@ class PretrainerTest : public testing::Test {
   }
 
   /// Trains in `name`; 0: to the end, n: with a stop after every step, until it is done.
-  std::vector<Json> train(const PretrainModel& model, const std::string& name, const Communicator& ranks, bool stops = false) {
+  std::vector<Json> train(const PretrainModel& model, const std::string& name, const Communicator& ranks,
+                          bool stops = false) {
     for (;;) {
       const auto objective = objective_of(model);
       Pretrainer trainer(model, *objective, data_, folder_ / name, "fingerprint", ranks);
@@ -104,7 +107,8 @@ TEST_F(PretrainerTest, LearnsToPredictUnits) {
   const std::vector<Json> history = train(model, "learns", world_);
   const std::vector<double> all = losses(history);
   ASSERT_EQ(all.size(), 150U);
-  const double first = std::accumulate(all.begin(), all.begin() + 5, 0.0) / 5, last = std::accumulate(all.end() - 5, all.end(), 0.0) / 5;
+  const double first = std::accumulate(all.begin(), all.begin() + 5, 0.0) / 5,
+               last = std::accumulate(all.end() - 5, all.end(), 0.0) / 5;
   EXPECT_LT(last, 0.9 * first);
   const Json dev = last_evaluation(history);
   EXPECT_LT(dev.at("loss").get<double>(), 0.9 * first);
@@ -120,7 +124,10 @@ TEST_F(PretrainerTest, EveryStepIsThatOfOneRank) {
     const bool step = together[i].at("event") == "step";
     const Json &a = step ? together[i] : together[i].at("dev"), &b = step ? by_itself[i] : by_itself[i].at("dev");
     EXPECT_NEAR(a.at("loss").get<double>(), b.at("loss").get<double>(), 2e-5 * b.at("loss").get<double>()) << i;
-    if (step) EXPECT_NEAR(a.at("grad_norm").get<double>(), b.at("grad_norm").get<double>(), 1e-3 * b.at("grad_norm").get<double>()) << i;
+    if (step)
+      EXPECT_NEAR(a.at("grad_norm").get<double>(), b.at("grad_norm").get<double>(),
+                  1e-3 * b.at("grad_norm").get<double>())
+          << i;
     if (step) EXPECT_EQ(a.at("audio_seconds"), b.at("audio_seconds"));
   }
 }
@@ -133,10 +140,12 @@ TEST_F(PretrainerTest, StoppedAtEveryStepItIsTheUninterruptedOneBitForBit) {
     }
     return history;
   };
-  const std::vector<Json> whole = train(small_model(9), "whole", world_), parts = train(small_model(9), "parts", world_, true);
+  const std::vector<Json> whole = train(small_model(9), "whole", world_),
+                          parts = train(small_model(9), "parts", world_, true);
   EXPECT_EQ(without_times(whole), without_times(parts));
   world_.barrier();
-  const NamedTensors a = read_safetensors(folder_ / "whole/checkpoint.safetensors"), b = read_safetensors(folder_ / "parts/checkpoint.safetensors");
+  const NamedTensors a = read_safetensors(folder_ / "whole/checkpoint.safetensors"),
+                     b = read_safetensors(folder_ / "parts/checkpoint.safetensors");
   ASSERT_EQ(a.size(), b.size());
   for (const auto& [name, tensor] : a) EXPECT_TRUE(at::equal(tensor, b.at(name))) << name;
   if (world_.rank() != 0) return;
@@ -153,7 +162,8 @@ TEST_F(PretrainerTest, SeedsDiffer) {
 TEST_F(PretrainerTest, TheBestWeightsAreThoseOfTheBestEvaluation) {
   PretrainModel model = small_model(8);
   model.keep = "best";
-  model.optimizer["learning_rate"] = 1e-9;  // the first evaluation, at step 4, and the second differ by nothing that matters
+  model.optimizer["learning_rate"] =
+      1e-9;  // the first evaluation, at step 4, and the second differ by nothing that matters
   const auto objective = objective_of(model);
   Pretrainer trainer(model, *objective, data_, folder_ / "best", "fingerprint", world_);
   ASSERT_TRUE(trainer.run(false));
@@ -178,7 +188,8 @@ TEST_F(PretrainerTest, TheCheckpointOfAnotherRunAndABrokenOneAreRefused) {
   EXPECT_THAT(open("another"), HasSubstr("checkpoint of another training"));
   const std::string whole = read_file(folder_ / "run/checkpoint.safetensors");
   world_.barrier();
-  if (world_.rank() == 0) write_file_atomically(folder_ / "run/checkpoint.safetensors", whole.substr(0, whole.size() / 2));
+  if (world_.rank() == 0)
+    write_file_atomically(folder_ / "run/checkpoint.safetensors", whole.substr(0, whole.size() / 2));
   world_.barrier();
   EXPECT_THAT(open("fingerprint"), HasSubstr("checkpoint.safetensors"));
 }

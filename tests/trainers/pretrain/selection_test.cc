@@ -33,13 +33,16 @@ class SelectionTest : public testing::Test {
  protected:
   void SetUp() override {
     const fs::path folder = fresh_folder();
-    corpora_.emplace("big", corpus_of(folder / "big", {{"sid.test", "a0\n"}, {"lid.dev", "a2\na3\n"}, {"er.fold1.test", "a4\n"}}));
+    corpora_.emplace(
+        "big", corpus_of(folder / "big", {{"sid.test", "a0\n"}, {"lid.dev", "a2\na3\n"}, {"er.fold1.test", "a4\n"}}));
     corpora_.emplace("small", corpus_of(folder / "small", {{"sid.test", "a1\n"}, {"sid.train", "a2\n"}}));
     study_.file = "study.json";
     study_.speech.train = {"big"};
   }
   std::vector<std::size_t> read(const std::string& corpus) { return select_speech(study_, corpora_).read.at(corpus); }
-  std::string error() { return error_of<ConfigError>([&] { select_speech(study_, corpora_); }); }
+  std::string error() {
+    return error_of<ConfigError>([&] { select_speech(study_, corpora_); });
+  }
 
   PretrainStudy study_;
   std::map<std::string, Corpus> corpora_;
@@ -72,13 +75,15 @@ TEST_F(SelectionTest, SpeakersCanBeHeldOut) {
 
 TEST_F(SelectionTest, EntriesThatNameNothingAreErrors) {
   study_.speech.train = {"bgi"};
-  EXPECT_THAT(error(), HasSubstr("study.json /pretrain/speech/train: the study has no corpus \"bgi\", did you mean \"big\"? known: big, small"));
+  EXPECT_THAT(error(), HasSubstr("study.json /pretrain/speech/train: the study has no corpus \"bgi\", did you mean "
+                                 "\"big\"? known: big, small"));
   study_.speech.train = {"big/sid.trian"};
   EXPECT_THAT(error(), HasSubstr("trian"));
   study_.speech.train = {"big/sid"};
   EXPECT_THAT(error(), HasSubstr("\"sid\" is no split"));
   study_.speech.train = {"big/sid.test"};
-  EXPECT_THAT(error(), HasSubstr("/pretrain/speech/train: nothing is left to train on: 1 utterances are held out, 0 are dev"));
+  EXPECT_THAT(error(),
+              HasSubstr("/pretrain/speech/train: nothing is left to train on: 1 utterances are held out, 0 are dev"));
 }
 
 }  // namespace

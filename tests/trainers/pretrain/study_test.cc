@@ -30,7 +30,9 @@ const char* const kStudy = R"({
 
 class PretrainStudyTest : public testing::Test {
  protected:
-  PretrainStudy read(const std::vector<std::string>& overrides = {}) const { return read_pretrain_study(file_, overrides); }
+  PretrainStudy read(const std::vector<std::string>& overrides = {}) const {
+    return read_pretrain_study(file_, overrides);
+  }
   /// The message for the good study with overrides, without the file's name.
   std::string error(const std::vector<std::string>& overrides) const {
     const std::string message = error_of<ConfigError>([&] { read(overrides); });
@@ -66,27 +68,40 @@ TEST_F(PretrainStudyTest, IsReadWithItsDefaults) {
 
 TEST_F(PretrainStudyTest, TakesOverrides) {
   EXPECT_EQ(read({"pretrain.models.first.steps=77"}).models[0].steps, 77);
-  EXPECT_THAT(read({"pretrain.speech.held_out=debian/x.y,debian/x.z"}).speech.held_out, ElementsAre("debian/x.y", "debian/x.z"));
+  EXPECT_THAT(read({"pretrain.speech.held_out=debian/x.y,debian/x.z"}).speech.held_out,
+              ElementsAre("debian/x.y", "debian/x.z"));
 }
 
 TEST_F(PretrainStudyTest, RefusesWrongKeysAndValues) {
   EXPECT_THAT(error({"pretrain.modles=1"}), AllOf(StartsWith("/pretrain/modles: unknown key"), HasSubstr("models")));
   EXPECT_THAT(error({"pretrian=1"}), AllOf(StartsWith("/pretrian: unknown key"), HasSubstr("pretrain")));
-  EXPECT_THAT(error({"pretrain.speech.trian=1"}), AllOf(StartsWith("/pretrain/speech/trian: unknown key"), HasSubstr("train")));
+  EXPECT_THAT(error({"pretrain.speech.trian=1"}),
+              AllOf(StartsWith("/pretrain/speech/trian: unknown key"), HasSubstr("train")));
   EXPECT_THAT(error({"pretrain.speech.min_seconds=0"}), StartsWith("/pretrain/speech/min_seconds: 0 is not allowed"));
-  EXPECT_THAT(error({"pretrain.speech.min_seconds=20"}), StartsWith("/pretrain/speech/max_seconds: 12 is less than min_seconds, 20"));
+  EXPECT_THAT(error({"pretrain.speech.min_seconds=20"}),
+              StartsWith("/pretrain/speech/max_seconds: 12 is less than min_seconds, 20"));
   EXPECT_THAT(error({"pretrain.speech.train=[]"}), StartsWith("/pretrain/speech/train: lists nothing"));
   EXPECT_THAT(error({"pretrain.models={}"}), StartsWith("/pretrain/models: there is no model"));
-  EXPECT_THAT(error({"pretrain.models.first.step=3"}), AllOf(StartsWith("/pretrain/models/first/step: unknown key"), HasSubstr("steps")));
+  EXPECT_THAT(error({"pretrain.models.first.step=3"}),
+              AllOf(StartsWith("/pretrain/models/first/step: unknown key"), HasSubstr("steps")));
   EXPECT_THAT(error({"pretrain.models.first.steps=0"}), StartsWith("/pretrain/models/first/steps: 0 is not allowed"));
-  EXPECT_THAT(error({"pretrain.models.first.objective.type=huber"}), StartsWith("/pretrain/models/first/objective/type: unknown objective \"huber\", did you mean \"hubert\"?"));
-  EXPECT_THAT(error({"pretrain.models.first.objective.layer=2"}), StartsWith("/pretrain/models/first/objective/layer: unknown key"));
-  EXPECT_THAT(error({"pretrain.models.first.optimizer.type=adma"}), StartsWith("/pretrain/models/first/optimizer/type: unknown optimizer"));
-  EXPECT_THAT(error({"pretrain.models.first.units.kmeans.start=1"}), StartsWith("/pretrain/models/first/units/kmeans/start: unknown key"));
-  EXPECT_THAT(error({"pretrain.models.first.units.source=mfc"}), StartsWith("/pretrain/models/first/units/source: unknown value \"mfc\""));
-  EXPECT_THAT(error({"pretrain.models.first.units.tap=h1"}), StartsWith("/pretrain/models/first/units/tap: the source \"mfcc\" takes none"));
-  EXPECT_THAT(error({"pretrain.models.first.units.source=store"}), StartsWith("/pretrain/models/first/units/store: the source \"store\" needs it"));
-  EXPECT_THAT(error({"pretrain.models.first.batch_seconds=11"}), StartsWith("/pretrain/models/first/batch_seconds: 11 is less than max_seconds"));
+  EXPECT_THAT(
+      error({"pretrain.models.first.objective.type=huber"}),
+      StartsWith("/pretrain/models/first/objective/type: unknown objective \"huber\", did you mean \"hubert\"?"));
+  EXPECT_THAT(error({"pretrain.models.first.objective.layer=2"}),
+              StartsWith("/pretrain/models/first/objective/layer: unknown key"));
+  EXPECT_THAT(error({"pretrain.models.first.optimizer.type=adma"}),
+              StartsWith("/pretrain/models/first/optimizer/type: unknown optimizer"));
+  EXPECT_THAT(error({"pretrain.models.first.units.kmeans.start=1"}),
+              StartsWith("/pretrain/models/first/units/kmeans/start: unknown key"));
+  EXPECT_THAT(error({"pretrain.models.first.units.source=mfc"}),
+              StartsWith("/pretrain/models/first/units/source: unknown value \"mfc\""));
+  EXPECT_THAT(error({"pretrain.models.first.units.tap=h1"}),
+              StartsWith("/pretrain/models/first/units/tap: the source \"mfcc\" takes none"));
+  EXPECT_THAT(error({"pretrain.models.first.units.source=store"}),
+              StartsWith("/pretrain/models/first/units/store: the source \"store\" needs it"));
+  EXPECT_THAT(error({"pretrain.models.first.batch_seconds=11"}),
+              StartsWith("/pretrain/models/first/batch_seconds: 11 is less than max_seconds"));
 }
 
 TEST_F(PretrainStudyTest, RefusesUnitsFromThemselves) {

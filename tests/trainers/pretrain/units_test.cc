@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "tests/data/store/small_store.h"
 #include "tests/errors.h"
 #include "tests/folder.h"
 #include "tests/trainers/pretrain/voices.h"
@@ -53,7 +54,9 @@ TEST(UnitRate, MfccsGiveAsManyUnitsAsTheStemHasFrames) {
   const UnitSource mfcc = mfcc_source();
   EXPECT_EQ(mfcc.width, 39);
   for (std::int64_t samples = 400; samples < 1400; samples += 7) {
-    EXPECT_EQ(at_unit_rate(at::arange(1 + (samples - 400) / 160, at::kLong), mfcc.hop_samples, 320, 1000).size(0), stem_count(samples)) << samples;
+    EXPECT_EQ(at_unit_rate(at::arange(1 + (samples - 400) / 160, at::kLong), mfcc.hop_samples, 320, 1000).size(0),
+              stem_count(samples))
+        << samples;
   }
 }
 
@@ -61,7 +64,8 @@ TEST(Units, AreMadeOnceAndTheSameAtAnyNumberOfRanks) {
   const Communicator world = Communicator::world();
   const Communicator alone = world.split(world.rank());
   const fs::path folder = shared_folder(world);
-  const Voices voices(folder, 12, [&] { world.barrier(); }, world.rank() == 0);
+  const Voices voices(
+      folder, 12, [&] { world.barrier(); }, world.rank() == 0);
   std::vector<std::size_t> train(10);
   std::iota(train.begin(), train.end(), std::size_t{0});
   const fs::path own = folder / ("alone" + std::to_string(world.rank()));
@@ -92,7 +96,8 @@ TEST(Units, AreMadeOnceAndTheSameAtAnyNumberOfRanks) {
 TEST(Units, LabelIsTheNearestCentroid) {
   const Communicator world = Communicator::world();
   const fs::path folder = shared_folder(world);
-  const Voices voices(folder, 3, [&] { world.barrier(); }, world.rank() == 0);
+  const Voices voices(
+      folder, 3, [&] { world.barrier(); }, world.rank() == 0);
   UnitSource lines;  // frame t of utterance u is 10 u + (t odd)
   lines.description = "lines";
   lines.hop_samples = 320;
@@ -112,15 +117,49 @@ TEST(Units, LabelIsTheNearestCentroid) {
   EXPECT_NEAR(units->record()["inertia"].get<double>(), 0, 1e-5);
 }
 
+TEST(Units, CanComeFromAFeatureStore) {
+  const Communicator world = Communicator::world();
+  const fs::path folder = shared_folder(world);
+  const Voices voices(
+      folder, 3, [&] { world.barrier(); }, world.rank() == 0);
+  const std::vector<Tap> taps = {{"h0", 3, 320}, {"h1", 2, 640}};
+  if (world.rank() == 0) {
+    std::vector<ShardUtterance> utterances;
+    for (int u = 0; u < 3; ++u) {
+      const std::int64_t frames = stem_count(voices.speech().samples(static_cast<std::size_t>(u)));
+      utterances.push_back(
+          utterance("m00" + std::to_string(u), taps, {frames, frames / 2}, hdf5::StoredType::kFloat16));
+    }
+    write_store(folder / "store", taps, "melodies", utterances, hdf5::StoredType::kFloat16);
+  }
+  world.barrier();
+  const UnitSource source = store_source(folder / "store", "h1", voices.speech(), "a test");
+  EXPECT_EQ(source.width, 2);
+  EXPECT_EQ(source.hop_samples, 640);
+  EXPECT_EQ(source.frames(voices.speech(), 1).scalar_type(), at::kFloat);
+  const auto units = Units::make(folder / "units", voices.speech(), {0, 1, 2}, source, request(4), world, false);
+  ASSERT_TRUE(units);
+  const auto labels = values(units->of("melodies/m002"));
+  EXPECT_EQ(static_cast<std::int64_t>(labels.size()), stem_count(voices.speech().samples(2)) / 2 * 2)
+      << "each frame twice";
+  EXPECT_EQ(labels[0], labels[1]);
+  EXPECT_NE(store_source(folder / "store", "h0", voices.speech(), "a test").fingerprint, source.fingerprint);
+  EXPECT_THAT(error_of<ConfigError>([&] { store_source(folder / "store", "h7", voices.speech(), "a test"); }),
+              HasSubstr("it has h0, h1"));
+}
+
 TEST(Units, DamageAndWrongTapsAreNamed) {
   const Communicator world = Communicator::world();
   const fs::path folder = shared_folder(world);
-  const Voices voices(folder, 4, [&] { world.barrier(); }, world.rank() == 0);
+  const Voices voices(
+      folder, 4, [&] { world.barrier(); }, world.rank() == 0);
   ASSERT_TRUE(Units::make(folder / "units", voices.speech(), {0, 1}, mfcc_source(), request(3), world, false));
   world.barrier();
   if (world.rank() == 0) write_file_atomically(folder / "units/units.h5", "no HDF5");
   world.barrier();
-  EXPECT_THAT(error_of<DataError>([&] { Units::make(folder / "units", voices.speech(), {0, 1}, mfcc_source(), request(3), world, false); }),
+  EXPECT_THAT(error_of<DataError>([&] {
+                Units::make(folder / "units", voices.speech(), {0, 1}, mfcc_source(), request(3), world, false);
+              }),
               HasSubstr("does not have the checksum"));
   const std::shared_ptr<const Upstream> fbank = open_upstream("fbank", {}, FieldReader(Json::object(), "a test"));
   EXPECT_THAT(error_of<ConfigError>([&] { model_source(fbank, "h1", "fbank", "study.json /units/tap"); }),

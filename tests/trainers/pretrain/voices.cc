@@ -24,7 +24,8 @@ std::vector<float> melody(int utterance) {
     }
     left -= 1;
     phase += 2 * std::numbers::pi * pitch / 16000;
-    sample = static_cast<float>(0.3 * std::sin(phase) + 0.15 * std::sin(2 * phase) + 0.1 * std::sin(5 * phase) + 0.01 * random.normal());
+    sample = static_cast<float>(0.3 * std::sin(phase) + 0.15 * std::sin(2 * phase) + 0.1 * std::sin(5 * phase) +
+                                0.01 * random.normal());
   }
   return samples;
 }
@@ -47,7 +48,9 @@ Voices::Voices(const std::filesystem::path& folder, int utterances, const std::f
   SpeechRequest request{"melodies", corpus_.get(), &none_, Json::array(), {}};
   for (std::size_t u = 0; u < corpus_->utterances().size(); ++u) request.utterances.push_back(u);
   plan_ = std::make_unique<SpeechPlan>(folder / "speech", std::vector<SpeechRequest>{request}, 600);
-  if (writes) plan_->write(plan_->missing(), 0, 1, 1, [] { return false; }, [](std::int64_t) {});
+  if (writes)
+    plan_->write(
+        plan_->missing(), 0, 1, 1, [] { return false; }, [](std::int64_t) {});
   barrier();
   speech_ = std::make_unique<Speech>(*plan_);
 }
