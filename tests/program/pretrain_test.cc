@@ -13,14 +13,19 @@ Json pretrain_study() {
   return Json::parse(R"({
     "name": "tones", "output": "output", "corpora": { "tones": "manifests" },
     "pretrain": {
-      "speech": { "train": ["tones"], "dev": ["tones/sid.dev"], "min_seconds": 0.3, "max_seconds": 1, "licence": "none: made up" },
+      "speech": { "train": ["tones"], "dev": ["tones/sid.dev"], "min_seconds": 0.3, "max_seconds": 1,
+                  "licence": "none: made up" },
       "models": {
-        "first":  { "objective": { "type": "hubert", "conv_channels": 16, "hidden_size": 32, "heads": 2, "intermediate_size": 64, "layers": 2, "classes": 6, "final_dim": 16 },
+        "first":  { "objective": { "type": "hubert", "conv_channels": 16, "hidden_size": 32, "heads": 2,
+                                   "intermediate_size": 64, "layers": 2, "classes": 6, "final_dim": 16 },
                     "units": { "kmeans": { "starts": 2 } },
-                    "optimizer": { "type": "adam", "learning_rate": 1e-3 }, "steps": 20, "batch_seconds": 3, "log_every": 5, "evaluate_every": 10, "save_every": 5 },
-        "second": { "objective": { "type": "hubert", "conv_channels": 16, "hidden_size": 32, "heads": 2, "intermediate_size": 64, "layers": 1, "classes": 8, "final_dim": 16 },
+                    "optimizer": { "type": "adam", "learning_rate": 1e-3 },
+                    "steps": 20, "batch_seconds": 3, "log_every": 5, "evaluate_every": 10, "save_every": 5 },
+        "second": { "objective": { "type": "hubert", "conv_channels": 16, "hidden_size": 32, "heads": 2,
+                                   "intermediate_size": 64, "layers": 1, "classes": 8, "final_dim": 16 },
                     "units": { "source": "model", "model": "first", "tap": "h1" },
-                    "optimizer": { "type": "adam", "learning_rate": 1e-3 }, "steps": 10, "batch_seconds": 3, "evaluate_every": 10 } } } })");
+                    "optimizer": { "type": "adam", "learning_rate": 1e-3 },
+                    "steps": 10, "batch_seconds": 3, "evaluate_every": 10 } } } })");
 }
 
 class PretrainProgram : public testing::Test {

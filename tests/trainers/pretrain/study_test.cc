@@ -23,7 +23,8 @@ const char* const kStudy = R"({
     "models": {
       "a_second": {"objective": {"type": "hubert"}, "steps": 5,
                    "units": {"source": "model", "model": "first", "tap": "h2", "kmeans": {"starts": 1}}},
-      "first": {"objective": {"type": "hubert", "layers": 2}, "units": {"frames": 1000}, "steps": 10, "optimizer": {"type": "adam", "learning_rate": 0.002}}
+      "first": {"objective": {"type": "hubert", "layers": 2}, "units": {"frames": 1000}, "steps": 10,
+                "optimizer": {"type": "adam", "learning_rate": 0.002}}
     }
   }
 })";
