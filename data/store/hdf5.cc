@@ -72,6 +72,22 @@ std::int64_t contiguous_offset(const OpenSet& set, hsize_t rows, const std::stri
   return offset == HADDR_UNDEF ? 0 : static_cast<std::int64_t>(offset);
 }
 
+Extent locate_list(const Id& parent, const std::string& name, const Id& type, const char* type_name,
+                   const std::string& place) {
+  const OpenSet set(parent, name, place);
+  hsize_t rows = 0;
+  if (H5Sget_simple_extent_ndims(set.space.get()) != 1 ||
+      H5Sget_simple_extent_dims(set.space.get(), &rows, nullptr) != 1 || H5Tequal(set.type.get(), type.get()) <= 0 ||
+      H5Pget_layout(set.creation.get()) != H5D_CONTIGUOUS) {
+    throw DataError(fmt::format("{} \"{}\": expected a contiguous list of {}", place, name, type_name));
+  }
+  Extent extent;
+  extent.offset_bytes = contiguous_offset(set, rows, name, place);
+  extent.rows = static_cast<std::int64_t>(rows);
+  extent.columns = 1;
+  return extent;
+}
+
 /// The rows of a chunk if chunks are of whole rows and their filters shuffle and deflate; else 0.
 std::int64_t deflated_chunk_rows(const OpenSet& set, hsize_t columns) {
   hsize_t chunk[2] = {0, 0};
@@ -247,6 +263,11 @@ void write_chunks(const Id& parent, const std::string& name, const Id& type, std
   }
 }
 
+void write_int16s(const Id& parent, const std::string& name, const std::vector<std::int16_t>& values,
+                  const std::string& place) {
+  write_dataset(parent, name, Id(H5Tcopy(H5T_STD_I16LE), H5Tclose), {values.size()}, values.data(), place);
+}
+
 void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place) {
   write_dataset(parent, name, Id(H5Tcopy(H5T_STD_I64LE), H5Tclose), {values.size()}, values.data(), place);
 }
@@ -341,19 +362,11 @@ Extent locate(const Id& parent, const std::string& name, StoredType expected, co
 }
 
 Extent locate_floats(const Id& parent, const std::string& name, const std::string& place) {
-  const OpenSet set(parent, name, place);
-  hsize_t rows = 0;
-  if (H5Sget_simple_extent_ndims(set.space.get()) != 1 ||
-      H5Sget_simple_extent_dims(set.space.get(), &rows, nullptr) != 1 ||
-      H5Tequal(set.type.get(), make_type(StoredType::kFloat32).get()) <= 0 ||
-      H5Pget_layout(set.creation.get()) != H5D_CONTIGUOUS) {
-    throw DataError(fmt::format("{} \"{}\": expected a contiguous list of float32", place, name));
-  }
-  Extent extent;
-  extent.offset_bytes = contiguous_offset(set, rows, name, place);
-  extent.rows = static_cast<std::int64_t>(rows);
-  extent.columns = 1;
-  return extent;
+  return locate_list(parent, name, make_type(StoredType::kFloat32), "float32", place);
+}
+
+Extent locate_int16s(const Id& parent, const std::string& name, const std::string& place) {
+  return locate_list(parent, name, Id(H5Tcopy(H5T_STD_I16LE), H5Tclose), "int16", place);
 }
 
 }  // namespace strata::hdf5
