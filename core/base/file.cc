@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/file_group.h"
 
 namespace strata {
 namespace {
@@ -63,6 +64,12 @@ void write_all(int fd, std::string_view content, const fs::path& path) {
   }
 }
 
+fs::path part_of(const fs::path& path) { return path.string() + ".part"; }
+
+void rename_part(const fs::path& part, const fs::path& path) {
+  if (::rename(part.c_str(), path.c_str()) != 0) fail("rename", part);
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path) {
@@ -79,24 +86,30 @@ std::string read_file(const fs::path& path) {
 
 void publish_file(const fs::path& part, const fs::path& path) {
   flush(part, O_RDWR);
-  if (::rename(part.c_str(), path.c_str()) != 0) fail("rename", part);
+  rename_part(part, path);
   flush_folder_of(path);
 }
 
-void write_file_atomically(const fs::path& path, std::string_view content) {
-  if (path.has_parent_path()) make_folder(path.parent_path());
-  const fs::path part = path.string() + ".part";
+void write_files_atomically(const std::vector<FileContent>& files) {
   try {
-    {
-      Descriptor file(part, O_WRONLY | O_CREAT | O_TRUNC, "create");
-      write_all(file.get(), content, part);
+    for (const FileContent& file : files) {
+      if (file.path.has_parent_path()) make_folder(file.path.parent_path());
+      const fs::path part = part_of(file.path);
+      Descriptor out(part, O_WRONLY | O_CREAT | O_TRUNC, "create");
+      write_all(out.get(), file.content, part);
+      // On its way to the disk before the last one is flushed, which then flushes most of it too. Only a hint.
+      if (&file != &files.back()) ::sync_file_range(out.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
     }
-    publish_file(part, path);
+    for (auto file = files.rbegin(); file != files.rend(); ++file) flush(part_of(file->path), O_RDWR);
+    for (const FileContent& file : files) rename_part(part_of(file.path), file.path);
+    flush_folder_of(files.back().path);
   } catch (...) {
-    ::unlink(part.c_str());
+    for (const FileContent& file : files) ::unlink(part_of(file.path).c_str());
     throw;
   }
 }
+
+void write_file_atomically(const fs::path& path, std::string_view content) { write_files_atomically({{path, content}}); }
 
 void make_folder(const fs::path& path) {
   std::error_code code;

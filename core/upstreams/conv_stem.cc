@@ -2,11 +2,13 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/addmm.h>
+#include <ATen/ops/conv1d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/group_norm.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/outer.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -14,6 +16,7 @@
 #include <string>
 
 #include "core/upstreams/frame_convolution.h"
+#include "core/upstreams/sample_conv.h"
 
 namespace strata {
 namespace {
@@ -43,7 +46,7 @@ ConvStem::ConvStem(const EncoderConfig& config, const WeightReader& weights) {
     layers_.push_back(std::move(layer));
     in = out;
   }
-  if (c10::GradMode::is_enabled()) return;
+  if (c10::GradMode::is_enabled() || !layers_.front().weight.is_cpu()) return;
   for (Layer& layer : layers_) {
     layer.products = products_of(layer.weight, layer.stride);
     for (Product& product : layer.products) {
@@ -93,6 +96,22 @@ ConvStem::Layer ConvStem::normed_first_layer(const at::Tensor& wave, double mean
 }
 
 void ConvStem::convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out) {
+  if (input.values.size(1) == 1 && out.scalar_type() == at::kFloat) {
+    const float* samples = input.values.const_data_ptr<float>() + first * layer.stride - input.first;
+    convolve_samples(samples, layer.stride, layer.products.front().matrix.const_data_ptr<float>(), layer.kernel,
+                     layer.shift.defined() ? layer.shift.const_data_ptr<float>() : nullptr, out.size(0), out.size(1),
+                     out.mutable_data_ptr<float>());
+  } else {
+    multiply(layer, input, first, out);
+  }
+  if (layer.norm) {
+    at::gelu_out(out, (*layer.norm)(out));
+  } else {
+    at::gelu_(out);
+  }
+}
+
+void ConvStem::multiply(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out) {
   const std::int64_t width = input.values.size(1), rows = out.size(0);
   bool begun = layer.shift.defined();
   if (begun) out.copy_(layer.shift.expand_as(out));
@@ -109,11 +128,6 @@ void ConvStem::convolve(const Layer& layer, const Rows& input, std::int64_t firs
       at::mm_out(out, width == 1 ? windows.contiguous() : windows, product.matrix);
     }
     begun = true;
-  }
-  if (layer.norm) {
-    at::gelu_out(out, (*layer.norm)(out));
-  } else {
-    at::gelu_(out);
   }
 }
 
@@ -150,6 +164,7 @@ void ConvStem::segment(const Layer& first_layer, const at::Tensor& wave, std::in
 }
 
 at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
+  if (!wave.is_cpu()) return plain(wave);
   if (c10::GradMode::is_enabled() || layers_.front().products.empty()) return differentiable(wave);
   std::int64_t frames = wave.size(0);
   for (const Layer& layer : layers_) frames = (frames - layer.kernel) / layer.stride + 1;
@@ -167,14 +182,14 @@ at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
 at::Tensor ConvStem::first_frames(const at::Tensor& wave) const {
   const Layer& layer = layers_.front();
   if (!layer.group_weight.defined()) {
-    const at::Tensor x = convolve_frames(wave.unsqueeze(1), layer.weight, layer.stride);
-    return layer.bias.defined() ? x.add(layer.bias) : x;
+    const at::Tensor matrix = layer.weight.squeeze(1).t();
+    const at::Tensor shift = layer.bias.defined() ? layer.bias : at::zeros({layer.weight.size(0)}, wave.options());
+    return convolve_wave(wave.contiguous(), matrix, shift, layer.stride);
   }
   const double mean = wave.mean(at::kDouble).item<double>();
   const Layer normed = normed_first_layer(wave, mean);
   const at::Tensor input = wave.to(at::kDouble).sub(mean).to(wave.scalar_type());
-  return at::addmm(normed.shift, input.unfold(0, layer.kernel, layer.stride).contiguous(),
-                   normed.products.front().matrix);
+  return convolve_wave(input, normed.products.front().matrix, normed.shift, layer.stride);
 }
 
 at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
@@ -190,6 +205,17 @@ at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
     x = at::gelu(x);
   }
   return x;
+}
+
+at::Tensor ConvStem::plain(const at::Tensor& wave) const {
+  at::Tensor x = wave.reshape({1, 1, -1});
+  for (const Layer& layer : layers_) {
+    x = at::conv1d(x, layer.weight, layer.bias, layer.stride);
+    if (layer.group_weight.defined()) x = at::group_norm(x, x.size(1), layer.group_weight, layer.group_bias, kStemEps);
+    if (layer.norm) x = (*layer.norm)(x.transpose(1, 2)).transpose(1, 2);
+    x = at::gelu(x);
+  }
+  return x.squeeze(0).t().contiguous();
 }
 
 std::int64_t stem_frames(const EncoderConfig& config, std::int64_t samples) {

@@ -30,7 +30,7 @@ class ConvStem {
 
  private:
   /// Taps of a kernel that a row of the input holds side by side without overlapping the next row: as many as the
-  /// stride, or, of a wave, whose rows are copied, all.
+  /// stride, or, of a wave, all.
   struct Product {
     std::int64_t first_tap;
     at::Tensor matrix;                    // [taps * in, out]
@@ -55,11 +55,15 @@ class ConvStem {
   Layer normed_first_layer(const at::Tensor& wave, double mean) const;
   /// Frames first .. first + out.size(0) - 1 of a layer whose input is given.
   static void convolve(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
+  /// The convolution in it, as matrix products.
+  static void multiply(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
   /// Frames first .. last - 1 of the last layer into `out`.
   void segment(const Layer& first_layer, const at::Tensor& wave, std::int64_t first, at::Tensor out) const;
-  /// The first layer before its GELU, and all of it, so that gradients flow through it; made of the same products.
+  /// The first layer before its GELU, and all of it, through which gradients flow; matrix products too.
   at::Tensor first_frames(const at::Tensor& wave) const;
   at::Tensor differentiable(const at::Tensor& wave) const;
+  /// The same by LibTorch's convolutions, which are what a GPU has.
+  at::Tensor plain(const at::Tensor& wave) const;
 
   std::vector<Layer> layers_;
 };

@@ -5,9 +5,9 @@ namespace {
 
 class Data2VecAudio : public FolderUpstream {
  public:
-  Data2VecAudio(const SpeechOptions& options, const std::filesystem::path& folder)
+  Data2VecAudio(const SpeechOptions& options, const ModelPlace& place)
       : FolderUpstream(read_speech_model({"data2vec-audio", "data2vec_audio.", data2vec_config(), data2vec_fields},
-                                         options, folder)) {}
+                                         options, place)) {}
 };
 
 STRATA_REGISTER_UPSTREAM("data2vec-audio", SpeechOptions, Data2VecAudio,

@@ -16,7 +16,7 @@ struct FbankOptions {
 
 class Fbank : public SpectralUpstream {
  public:
-  Fbank(const FbankOptions& options, const std::filesystem::path&)
+  Fbank(const FbankOptions& options, const ModelPlace&)
       : SpectralUpstream("fbank", options.num_mel_bins, options.deltas, options.cmvn, options_to_json(options)),
         log_mel_(options.num_mel_bins) {}
 

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/upstreams/autocast.h"
 
 namespace strata {
 namespace {
@@ -25,7 +26,8 @@ std::string hash_values(const at::Tensor& tensor) {
 
 FolderUpstream::FolderUpstream(Model model) : model_(std::move(model)) {
   const c10::NoGradGuard frozen;
-  const WeightReader reader(std::move(model_.checkpoint), model_.place, at::kFloat, model_.spelling, model_.arithmetic);
+  const WeightReader reader(std::move(model_.checkpoint), model_.place, at::kFloat, model_.spelling, model_.arithmetic,
+                            model_.device);
   model_.checkpoint.clear();
   encoder_float32_ = model_.bind(reader);
   reader.finish(model_.family);
@@ -43,7 +45,7 @@ std::int64_t FolderUpstream::frames(std::size_t tap, std::int64_t samples) const
 }
 
 FolderUpstream::Encoder FolderUpstream::bind(const NamedTensors& weights, at::ScalarType dtype) const {
-  const WeightReader reader(weights, model_.place, dtype);
+  const WeightReader reader(weights, model_.place, dtype, nullptr, at::kFloat, model_.device);
   Encoder encoder = model_.bind(reader);
   reader.finish(model_.family);
   return encoder;
@@ -93,7 +95,7 @@ void FolderUpstream::run_windows(const Encoder& encoder, const Windows& windows,
 std::vector<at::Tensor> FolderUpstream::run(const Encoder& encoder, const Windows& windows, const at::Tensor& wave,
                                             const std::vector<std::size_t>& taps) const {
   TapCollector collector(model_.spec, taps);
-  const at::Tensor input = normalize_wave(wave, model_.wave_norm);
+  const at::Tensor input = normalize_wave(wave.to(model_.device), model_.wave_norm);
   collector.offer(kInput, input.unsqueeze(1));
   if (!collector.complete()) {
     const at::Tensor frames = encoder.stem(input);
@@ -104,7 +106,9 @@ std::vector<at::Tensor> FolderUpstream::run(const Encoder& encoder, const Window
       encoder.layers(frames, collector);
     }
   }
-  return std::move(collector).states();
+  std::vector<at::Tensor> states = std::move(collector).states();
+  for (at::Tensor& state : states) state = state.to(wave.scalar_type());
+  return states;
 }
 
 const FolderUpstream::Encoder& FolderUpstream::encoder(at::ScalarType dtype) const {
@@ -122,12 +126,14 @@ std::vector<at::Tensor> FolderUpstream::forward(const at::Tensor& wave, const st
                     "windows, with a smaller window_seconds",
                     static_cast<double>(wave.size(0)) / kSampleRateHz));
   };
+  const Autocast lowered(model_.device, model_.arithmetic);
   try {
     return run(encoder(wave.scalar_type()), model_.windows, wave, taps);
   } catch (const std::bad_alloc&) {
     return too_little();
   } catch (const c10::Error& e) {  // LibTorch's allocator has no type of its own for it
-    if (std::string_view(e.what_without_backtrace()).find("allocate memory") == std::string_view::npos) throw;
+    const std::string_view what = e.what_without_backtrace();
+    if (what.find("allocate memory") == what.npos && what.find("out of memory") == what.npos) throw;
     return too_little();
   }
 }
@@ -136,6 +142,7 @@ std::vector<at::Tensor> FolderUpstream::forward_whole(const at::Tensor& wave,
                                                       const std::vector<std::size_t>& taps) const {
   check_wave(wave);
   const c10::NoGradGuard frozen;
+  const Autocast lowered(model_.device, model_.arithmetic);
   return run(encoder(wave.scalar_type()), {}, wave, taps);
 }
 

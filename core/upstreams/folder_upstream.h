@@ -36,7 +36,8 @@ class FolderUpstream : public Upstream {
     Json config;               // the keys that the numbers depend on, with their values
     WaveNorm wave_norm;
     Windows windows;
-    at::ScalarType arithmetic = at::kFloat;  // of large products
+    at::ScalarType arithmetic = at::kFloat;  // of large products; on a GPU, of all that PyTorch's autocast lowers
+    c10::Device device = c10::kCPU;
     std::int64_t hop = 320;  // of the stem
     FeatureSpec spec;
     std::size_t layer_list = 0;  // the first so many taps are what an interface sees
@@ -60,6 +61,7 @@ class FolderUpstream : public Upstream {
   std::vector<at::Tensor> forward_whole(const at::Tensor& wave, const std::vector<std::size_t>& taps) const override;
   std::vector<at::Tensor> forward_exact(const at::Tensor& wave, const std::vector<std::size_t>& taps) const override;
   std::string compute() const override;
+  c10::Device device() const override { return model_.device; }
   const NamedTensors& weights() const override { return weights_; }
   std::vector<at::Tensor> forward_with(const NamedTensors& weights, const at::Tensor& wave,
                                        const std::vector<std::size_t>& taps) const override;

@@ -5,8 +5,8 @@ namespace {
 
 class Hubert : public FolderUpstream {
  public:
-  Hubert(const SpeechOptions& options, const std::filesystem::path& folder)
-      : FolderUpstream(read_speech_model({"hubert", "hubert.", {}, hubert_fields}, options, folder)) {}
+  Hubert(const SpeechOptions& options, const ModelPlace& place)
+      : FolderUpstream(read_speech_model({"hubert", "hubert.", {}, hubert_fields}, options, place)) {}
 };
 
 STRATA_REGISTER_UPSTREAM("hubert", SpeechOptions, Hubert,

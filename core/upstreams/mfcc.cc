@@ -22,7 +22,7 @@ struct MfccOptions {
 
 class Mfcc : public SpectralUpstream {
  public:
-  Mfcc(const MfccOptions& options, const std::filesystem::path&)
+  Mfcc(const MfccOptions& options, const ModelPlace&)
       : SpectralUpstream("mfcc", options.num_ceps, options.deltas, options.cmvn, options_to_json(options)),
         log_mel_(options.num_mel_bins) {
     if (options.num_ceps > options.num_mel_bins) {

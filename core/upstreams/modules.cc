@@ -25,6 +25,7 @@ Linear::Linear(std::int64_t in, std::int64_t out, const std::vector<WeightReader
     bias_ = bias_.to(*rounded_);
     return;
   }
+  if (!weight_.is_cpu()) return;
   packed_ = PackedProduct::pack(weight_, parts.front().arithmetic());
   if (packed_) weight_.reset();
 }

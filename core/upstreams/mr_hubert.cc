@@ -154,8 +154,8 @@ MrConfig make_config(const MrKeys& keys, const std::string& place) {
   return config;
 }
 
-FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path& path) {
-  ModelSource source = read_model_source("mr-hubert", "", path);
+FolderUpstream::Model read_mr_model(const SpeechOptions& options, const ModelPlace& given) {
+  ModelSource source = read_model_source("mr-hubert", "", given.path);
   const Json& json = source.config;
   const std::string& place = source.config_place;
   MrKeys keys;
@@ -171,7 +171,8 @@ FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path
   model.place = source.place;
   model.hop = stem_hop(config.encoder);
   model.windows = make_windows(options.window_seconds, options.context_seconds, model.hop, source.place);
-  model.arithmetic = options.arithmetic(source.place);
+  model.device = given.device;
+  model.arithmetic = options.arithmetic(source.place, given.device);
   model.wave_norm = options.choose({keys.normalize, kFairseqEps});
   const MrTaps taps = mr_taps(config);
   model.spec = taps.spec;
@@ -195,8 +196,8 @@ FolderUpstream::Model read_mr_model(const SpeechOptions& options, const fs::path
 
 class MrHubert : public FolderUpstream {
  public:
-  MrHubert(const SpeechOptions& options, const std::filesystem::path& folder)
-      : FolderUpstream(read_mr_model(options, folder)) {}
+  MrHubert(const SpeechOptions& options, const ModelPlace& place)
+      : FolderUpstream(read_mr_model(options, place)) {}
 };
 
 STRATA_REGISTER_UPSTREAM(

@@ -63,7 +63,7 @@ FieldReader with_type(FieldReader options, const std::string& type) {
 }
 
 // A folder, or a checkpoint of fairseq.
-std::unique_ptr<Upstream> open_model(const fs::path& path, FieldReader options) {
+std::unique_ptr<Upstream> open_model(const fs::path& path, c10::Device device, FieldReader options) {
   std::error_code ignored;
   const fs::path place = fs::is_directory(path, ignored) ? path / "config.json" : path;
   FieldReader config(read_model_config(path), place.string());
@@ -71,7 +71,7 @@ std::unique_ptr<Upstream> open_model(const fs::path& path, FieldReader options) 
   config.require("model_type");
   config.text("model_type", family, "");
   UpstreamRegistry::find(config, "model_type", printable(family));
-  return UpstreamRegistry::make(with_type(std::move(options), family), path);
+  return UpstreamRegistry::make(with_type(std::move(options), family), {path, device});
 }
 
 }  // namespace
@@ -92,11 +92,11 @@ std::unique_ptr<Upstream> open_upstream(const std::string& model, const ModelSea
   const fs::path folder = search.root / model;
   std::error_code ignored;
   if (!model.empty() && (fs::is_regular_file(folder / "config.json", ignored) || fs::is_regular_file(folder, ignored)))
-    return open_model(folder, std::move(options));
+    return open_model(folder, search.device, std::move(options));
   const fs::path snapshot = find_snapshot(model, search.hub_cache);
-  if (!snapshot.empty()) return open_model(snapshot, std::move(options));
+  if (!snapshot.empty()) return open_model(snapshot, search.device, std::move(options));
   if (!UpstreamRegistry::contains(model)) fail_not_found(model, search, folder);
-  return UpstreamRegistry::make(with_type(std::move(options), model), fs::path());
+  return UpstreamRegistry::make(with_type(std::move(options), model), {});
 }
 
 }  // namespace strata

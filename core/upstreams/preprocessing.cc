@@ -45,9 +45,9 @@ WaveNorm SpeechOptions::choose(const WaveNorm& of_model) const {
   return {true, wave_norm == "fairseq" ? kFairseqEps : kHuggingFaceEps};
 }
 
-at::ScalarType SpeechOptions::arithmetic(const std::string& place) const {
+at::ScalarType SpeechOptions::arithmetic(const std::string& place, c10::Device device) const {
   const at::ScalarType type = compute == "float32" ? at::kFloat : compute == "bfloat16" ? at::kBFloat16 : at::kHalf;
-  const std::string refusal = PackedProduct::refusal(type);
+  const std::string refusal = device.is_cpu() ? PackedProduct::refusal(type) : "";
   if (!refusal.empty()) throw ConfigError(fmt::format("{}: compute \"{}\": {}", place, compute, refusal));
   return type;
 }

@@ -46,7 +46,7 @@ struct SpeechOptions {
   /// `of_model` unless another one is asked for.
   WaveNorm choose(const WaveNorm& of_model) const;
   /// `compute` as a type. Throws ConfigError, starting with `place`, if this machine cannot or should not compute so.
-  at::ScalarType arithmetic(const std::string& place) const;
+  at::ScalarType arithmetic(const std::string& place, c10::Device device) const;
 };
 
 }  // namespace strata

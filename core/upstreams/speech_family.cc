@@ -13,8 +13,8 @@ constexpr int kFeaturesVersion = 2;  // 2: stem and positions as matrix products
 }  // namespace
 
 FolderUpstream::Model read_speech_model(const SpeechFamily& family, const SpeechOptions& options,
-                                        const std::filesystem::path& path) {
-  ModelSource source = read_model_source(family.name, family.prefix, path);
+                                        const ModelPlace& place) {
+  ModelSource source = read_model_source(family.name, family.prefix, place.path);
   EncoderConfig config = read_encoder_config(source.config, source.config_place, family.defaults, family.fields);
   FolderUpstream::Model model;
   model.family = family.name;
@@ -22,8 +22,9 @@ FolderUpstream::Model read_speech_model(const SpeechFamily& family, const Speech
   model.place = source.place;
   model.hop = stem_hop(config);
   model.windows = make_windows(options.window_seconds, options.context_seconds, model.hop, source.place);
-  model.arithmetic = options.arithmetic(source.place);
-  model.wave_norm = options.choose(source.wave_norm ? *source.wave_norm : read_wave_norm(path, config.layer_stem()));
+  model.device = place.device;
+  model.arithmetic = options.arithmetic(source.place, place.device);
+  model.wave_norm = options.choose(source.wave_norm ? *source.wave_norm : read_wave_norm(place.path, config.layer_stem()));
   model.spec = encoder_spec(config);
   model.spec.taps.push_back({"input", 1, 1});
   model.layer_list = config.num_hidden_layers + 1;

@@ -18,6 +18,6 @@ struct SpeechFamily {
 
 /// Reads such a model: a folder in Hugging Face's form, or a checkpoint of fairseq.
 FolderUpstream::Model read_speech_model(const SpeechFamily& family, const SpeechOptions& options,
-                                        const std::filesystem::path& path);
+                                        const ModelPlace& place);
 
 }  // namespace strata

@@ -41,7 +41,7 @@ at::Tensor RelativePositions::operator()(std::int64_t frames) const {
   for (std::int64_t i = 0; i < 2 * frames - 1; ++i) {
     bucket.mutable_data_ptr<std::int64_t>()[i] = relative_bucket(i - (frames - 1), buckets_, max_distance_);
   }
-  return embedding_.index_select(0, bucket).t().contiguous();
+  return embedding_.index_select(0, bucket.to(embedding_.device())).t().contiguous();
 }
 
 TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& weights)
@@ -83,7 +83,7 @@ at::Tensor TransformerLayer::feed_forward(const at::Tensor& x, const Dropout& dr
 
 // In blocks of equal size, so that the widest tensor of a layer stays in the cache.
 at::Tensor TransformerLayer::feed_forward(const at::Tensor& x) const {
-  if (c10::GradMode::is_enabled()) return outer_(gelu(inner_(x)));
+  if (c10::GradMode::is_enabled() || !x.is_cpu()) return outer_(gelu(inner_(x)));
   const at::Tensor out = at::empty_like(x);
   const std::int64_t frames = x.size(0), blocks = (frames + kFeedForwardFrames - 1) / kFeedForwardFrames;
   for (std::int64_t b = 0; b < blocks; ++b) {

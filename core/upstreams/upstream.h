@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <filesystem>
 #include <functional>
@@ -16,7 +17,8 @@ namespace strata {
 
 /// A frozen speech model (or a fixed analysis): one utterance in, its taps out. There are no batches and so no padding:
 /// an utterance's features are those of the utterance alone, in every family. Immutable after construction;
-/// `forward` is thread-safe and computes with the calling thread's number of intra-op threads.
+/// `forward` is thread-safe and computes with the calling thread's number of intra-op threads, or on its GPU in the
+/// calling thread's stream.
 class Upstream {
  public:
   static constexpr const char* kKind = "upstream";
@@ -36,9 +38,12 @@ class Upstream {
 
   ///   wave     [samples] float32 or float64, 16 kHz mono, in [-1, 1], not normalised: the upstream does that itself
   ///   taps     indices into spec().taps; layers above the highest one are not computed
-  ///   returns  one contiguous [T, D] per index, in the wave's dtype, without gradients
+  ///   returns  one contiguous [T, D] per index, in the wave's dtype, on `device()`, without gradients
   /// Throws DataError if the wave is shorter than `minimum_samples`, ShapeError if it is no such vector.
   virtual std::vector<at::Tensor> forward(const at::Tensor& wave, const std::vector<std::size_t>& taps) const = 0;
+
+  /// Where `forward` computes; the wave may be elsewhere.
+  virtual c10::Device device() const { return c10::kCPU; }
 
   /// True if `forward` computes an utterance of so many samples in windows, each with some context, since attention
   /// over all of it takes too long; what that changes is measured against `forward_whole`.
@@ -76,18 +81,22 @@ class Upstream {
   void check_wave(const at::Tensor& wave) const;
 };
 
-/// What an upstream family reads: a model folder as Hugging Face writes it, or a checkpoint file of fairseq ("" for
-/// analyses without weights).
-using UpstreamRegistry = Registry<Upstream, std::filesystem::path>;
+/// What an upstream family is made from.
+struct ModelPlace {
+  std::filesystem::path path;  // a folder as Hugging Face writes it, or a checkpoint of fairseq; "" for analyses
+  c10::Device device = c10::kCPU;  // where it is to compute; analyses stay on the CPU
+};
+using UpstreamRegistry = Registry<Upstream, ModelPlace>;
 
 #define STRATA_REGISTER_UPSTREAM(name, Options, Class, summary) \
   [[maybe_unused]] static const bool registered_##Class =       \
       ::strata::UpstreamRegistry::add_variant<Options, Class>(name, summary)
 
-/// Where models are looked for by name.
+/// Where models are looked for by name, and where they compute.
 struct ModelSearch {
   std::filesystem::path root;       // folder that relative names start from
   std::filesystem::path hub_cache;  // the Hugging Face cache ("models--user--name" inside); "": none
+  c10::Device device = c10::kCPU;
 };
 
 /// The Hugging Face cache of a process with this environment: HF_HUB_CACHE, else HF_HOME/hub, else

@@ -11,8 +11,8 @@ void wav2vec2_fields(EncoderConfig& config, Fields& f) {
 
 class Wav2Vec2 : public FolderUpstream {
  public:
-  Wav2Vec2(const SpeechOptions& options, const std::filesystem::path& folder)
-      : FolderUpstream(read_speech_model({"wav2vec2", "wav2vec2.", {}, wav2vec2_fields}, options, folder)) {}
+  Wav2Vec2(const SpeechOptions& options, const ModelPlace& place)
+      : FolderUpstream(read_speech_model({"wav2vec2", "wav2vec2.", {}, wav2vec2_fields}, options, place)) {}
 };
 
 STRATA_REGISTER_UPSTREAM("wav2vec2", SpeechOptions, Wav2Vec2,

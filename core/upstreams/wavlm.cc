@@ -21,8 +21,8 @@ EncoderConfig wavlm_defaults() {
 
 class WavLm : public FolderUpstream {
  public:
-  WavLm(const SpeechOptions& options, const std::filesystem::path& folder)
-      : FolderUpstream(read_speech_model({"wavlm", "wavlm.", wavlm_defaults(), wavlm_fields}, options, folder)) {}
+  WavLm(const SpeechOptions& options, const ModelPlace& place)
+      : FolderUpstream(read_speech_model({"wavlm", "wavlm.", wavlm_defaults(), wavlm_fields}, options, place)) {}
 };
 
 STRATA_REGISTER_UPSTREAM("wavlm", SpeechOptions, WavLm, "WavLM, from a folder in Hugging Face's form");

@@ -15,15 +15,16 @@ struct WeightReader::State {
   at::ScalarType dtype;
   Spelling spelling;
   at::ScalarType arithmetic;
+  c10::Device device = c10::kCPU;
   NamedTensors taken;           // by the modules' names
   std::set<std::string> spent;  // by the file's
 };
 
 WeightReader::WeightReader(NamedTensors tensors, std::string place, at::ScalarType dtype, Spelling spelling,
-                           at::ScalarType arithmetic)
+                           at::ScalarType arithmetic, c10::Device device)
     : state_(std::make_shared<State>()) {
   if (!spelling) spelling = [](const std::string& name) { return name; };
-  *state_ = {std::move(tensors), std::move(place), dtype, std::move(spelling), arithmetic, {}, {}};
+  *state_ = {std::move(tensors), std::move(place), dtype, std::move(spelling), arithmetic, device, {}, {}};
 }
 
 WeightReader WeightReader::scope(const std::string& name) const {
@@ -57,7 +58,7 @@ at::Tensor WeightReader::take(const std::string& name, const std::vector<std::in
   }
   state_->taken[prefix_ + name] = stored;
   state_->spent.insert(state_->spelling(prefix_ + name));
-  return stored.to(state_->dtype);
+  return stored.to(state_->device, state_->dtype);
 }
 
 std::vector<std::int64_t> WeightReader::shape_of(const std::string& name) const { return find(name).sizes().vec(); }

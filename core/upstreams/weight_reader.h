@@ -18,10 +18,11 @@ class WeightReader {
   /// How the file spells the name that a module asks for.
   using Spelling = std::function<std::string(const std::string&)>;
 
-  /// `place` (the model's folder) is named in errors; weights are handed out in `dtype`, cast where they are stored in
-  /// another. `arithmetic`: what the large products of float32 weights are computed in (packed_product.h).
+  /// `place` (the model's folder) is named in errors; weights are handed out in `dtype` on `device`, cast where they
+  /// are stored in another. `arithmetic`: what the CPU computes large products of float32 weights in
+  /// (packed_product.h).
   WeightReader(NamedTensors tensors, std::string place, at::ScalarType dtype, Spelling spelling = nullptr,
-               at::ScalarType arithmetic = at::kFloat);
+               at::ScalarType arithmetic = at::kFloat, c10::Device device = c10::kCPU);
 
   /// Reads the names that start with `name` + ".".
   WeightReader scope(const std::string& name) const;

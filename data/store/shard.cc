@@ -14,6 +14,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/file_group.h"
 #include "data/store/chunk.h"
 #include "data/store/int8.h"
 #include "data/store/shard_image.h"
@@ -32,19 +33,31 @@ class Checksum {
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_{XXH3_createState(), XXH3_freeState};
 };
 
-/// Of all bytes of a file but those in `frames` (sorted by offset, not overlapping).
-std::uint64_t checksum_outside(std::int64_t size, const std::vector<ByteRange>& frames, const char* bytes) {
-  Checksum checksum;
-  const auto add = [&](std::int64_t from, std::int64_t to) {
-    if (from < to) checksum.add(std::as_bytes(std::span(bytes + from, static_cast<std::size_t>(to - from))));
-  };
+/// The tables: all of a file but `frames` (sorted by offset, not overlapping).
+std::vector<ByteRange> outside(std::int64_t size, const std::vector<ByteRange>& frames) {
+  std::vector<ByteRange> tables;
   std::int64_t position = 0;
   for (const ByteRange& range : frames) {
-    add(position, range.offset);
+    if (position < range.offset) tables.push_back({position, range.offset - position});
     position = range.offset + range.length;
   }
-  add(position, size);
+  if (position < size) tables.push_back({position, size - position});
+  return tables;
+}
+
+std::uint64_t checksum_of(const std::vector<ByteRange>& ranges, const char* bytes) {
+  Checksum checksum;
+  for (const ByteRange& range : ranges)
+    checksum.add(std::as_bytes(std::span(bytes + range.offset, static_cast<std::size_t>(range.length))));
   return checksum.value();
+}
+
+/// Tells the system how bytes of a mapping will be used. Advice: where it cannot be followed nothing is wrong.
+void advise(const MappedFile& file, const ByteRange& range, int advice) {
+  static const std::int64_t page_bytes = ::sysconf(_SC_PAGESIZE);
+  const std::int64_t within = range.offset % page_bytes;
+  ::madvise(const_cast<char*>(file.data() + (range.offset - within)), static_cast<std::size_t>(within + range.length),
+            advice);
 }
 
 std::span<const std::byte> bytes_of_tensor(const at::Tensor& tensor) {
@@ -69,7 +82,7 @@ bool frames_fit(const hdf5::Extent& frames, std::int64_t row_bytes, std::int64_t
 
 Json make_sidecar(const ShardImage& image, const std::vector<FailedUtterance>& failed) {
   const auto size = static_cast<std::int64_t>(image.bytes.size());
-  const std::uint64_t checksum = checksum_outside(size, image.frames, image.bytes.data());
+  const std::uint64_t checksum = checksum_of(outside(size, image.frames), image.bytes.data());
   Json sidecar = {{"size_bytes", size}, {"checksum", fmt::format("{:016x}", checksum)}, {"frame_data", Json::array()}, {"failed", Json::array()}};
   for (const ByteRange& range : image.frames) sidecar["frame_data"].push_back({range.offset, range.length});
   for (const FailedUtterance& f : failed) sidecar["failed"].push_back({{"id", f.id}, {"reason", f.reason}});
@@ -84,9 +97,9 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
                  const std::vector<ShardUtterance>& utterances, const std::vector<FailedUtterance>& failed,
                  hdf5::Compression compression) {
   const ShardImage image = make_image(path.string(), taps, type, utterances, compression);
-  write_file_atomically(sidecar_path(path), make_sidecar(image, failed).dump(1) + "\n");
+  const std::string sidecar = make_sidecar(image, failed).dump(1) + "\n";
   try {
-    write_file_atomically(path, image.bytes);
+    write_files_atomically({{sidecar_path(path), sidecar}, {path, image.bytes}});
   } catch (...) {
     // It may have its name already and only the folder could not be flushed: it goes first, or it would lack its sidecar.
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) ::unlink(sidecar_path(path).c_str());
@@ -96,6 +109,9 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
 
 ShardReader::ShardReader(fs::path path, const std::vector<Tap>& taps, hdf5::StoredType type)
     : path_(std::move(path)), type_(type), file_(std::make_shared<MappedFile>(path_)), size_bytes_(static_cast<std::int64_t>(file_->size_bytes())) {
+  // Around a page that is missing the system reads up to megabytes; tables lie between the frames, so that whoever opens
+  // a store would read it whole. What is needed is asked for instead.
+  advise(*file_, {0, size_bytes_}, MADV_RANDOM);
   read_sidecar();
   read_tables(taps);
 }
@@ -118,8 +134,9 @@ void ShardReader::read_sidecar() {
       }
       position = frames.back().offset + frames.back().length;
     }
-    const std::uint64_t checksum = checksum_outside(size_bytes_, frames, file_->data());
-    const std::string found = fmt::format("{:016x}", checksum);
+    const std::vector<ByteRange> tables = outside(size_bytes_, frames);
+    for (const ByteRange& range : tables) advise(*file_, range, MADV_WILLNEED);
+    const std::string found = fmt::format("{:016x}", checksum_of(tables, file_->data()));
     if (found != sidecar.at("checksum").get<std::string>()) {
       throw DataError(fmt::format("{}: its tables do not have the checksum that {} gives; the file is damaged. `strata verify --repair` removes it, `strata extract` fills the hole",
                                   path_.string(), path.filename().string()));
@@ -184,6 +201,7 @@ at::Tensor ShardReader::view(std::int64_t offset_bytes, at::IntArrayRef shape, a
 }
 
 StoredFrames ShardReader::stored(std::size_t tap, std::size_t utterance) const {
+  prefetch(tap, utterance);
   const ShardTap& t = taps_.at(tap);
   const bool scaled = type_ == hdf5::StoredType::kInt8;
   const at::ScalarType dtype = scaled ? at::kChar : scalar_type(type_);
@@ -253,28 +271,23 @@ void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
   if (t.frames.chunk_rows > 0) {
     for (std::int64_t c = first / t.frames.chunk_rows; c <= (end - 1) / t.frames.chunk_rows; ++c) {
       const hdf5::ChunkPlace& chunk = t.frames.chunks[static_cast<std::size_t>(c)];
-      prefetch_bytes(chunk.offset_bytes, chunk.size_bytes);
+      advise(*file_, {chunk.offset_bytes, chunk.size_bytes}, MADV_WILLNEED);
     }
   } else {
     const std::int64_t row_bytes = t.frames.columns * hdf5::bytes_of(type_);
-    prefetch_bytes(t.frames.offset_bytes + first * row_bytes, (end - first) * row_bytes);
+    advise(*file_, {t.frames.offset_bytes + first * row_bytes, (end - first) * row_bytes}, MADV_WILLNEED);
   }
   if (type_ == hdf5::StoredType::kInt8) {
     const auto bytes = static_cast<std::int64_t>(sizeof(float));
-    prefetch_bytes(t.scale.offset_bytes + first * bytes, (end - first) * bytes);
+    advise(*file_, {t.scale.offset_bytes + first * bytes, (end - first) * bytes}, MADV_WILLNEED);
   }
-}
-
-void ShardReader::prefetch_bytes(std::int64_t from, std::int64_t size) const {
-  const std::int64_t page = from - from % ::sysconf(_SC_PAGESIZE);
-  // Advice: where it cannot be followed the frames are read when they are touched.
-  ::madvise(const_cast<char*>(file_->data() + page), static_cast<std::size_t>(from - page + size), MADV_WILLNEED);
 }
 
 std::vector<std::string> ShardReader::verify() const {
   std::vector<std::string> damaged;
   for (std::size_t u = 0; u < ids_.size(); ++u) {
     bool good = true;
+    for (std::size_t t = 0; u + 1 < ids_.size() && t < taps_.size(); ++t) prefetch(t, u + 1);
     for (std::size_t t = 0; t < taps_.size(); ++t) good = good && is_whole(t, u);
     if (!good) damaged.push_back(ids_[u]);
   }

@@ -96,7 +96,6 @@ class ShardReader {
  private:
   void read_sidecar();
   void read_tables(const std::vector<Tap>& taps);
-  void prefetch_bytes(std::int64_t from, std::int64_t size) const;
   ShardTap read_tap(const hdf5::Id& file, const Tap& tap) const;
   at::Tensor inflated(const ShardTap& tap, std::size_t utterance, at::ScalarType dtype) const;
   at::Tensor view(std::int64_t offset_bytes, at::IntArrayRef shape, at::ScalarType dtype) const;

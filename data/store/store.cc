@@ -204,8 +204,8 @@ std::vector<Tap> FeatureStore::taps_of(const ShardPlan& shard) const {
   for (const std::string& name : names) {
     const Tap* tap = find_tap(description_.spec.taps, name);
     if (tap == nullptr)
-      throw DataError(fmt::format("{}: the plan of {} names the tap \"{}\", store.json does not", folder_.string(),
-                                  shard.name, name));
+      throw DataError(fmt::format("{}: the plan of {} names the tap {}, store.json does not", folder_.string(),
+                                  shard.name, shown(name)));
     taps.push_back(*tap);
   }
   return taps;
@@ -354,7 +354,8 @@ fs::path CorpusPlan::generation_path(const fs::path& folder, std::size_t generat
 std::vector<ShardPlan> CorpusPlan::missing() const {
   std::vector<ShardPlan> missing;
   for (const ShardPlan& shard : shards_) {
-    if (!fs::exists(folder_ / shard.name)) missing.push_back(shard);
+    const fs::path path = folder_ / shard.name;
+    if (!fs::exists(path) || !fs::exists(sidecar_path(path))) missing.push_back(shard);
   }
   return missing;
 }

@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "data/store/hdf5.h"
+#include "data/store/verified.h"
 
 namespace strata {
 namespace {
@@ -30,15 +31,6 @@ struct ShardWork {
   std::vector<Tap> kept;  // empty: the shard goes
   std::int64_t bytes_freed = 0;
 };
-
-std::vector<fs::path> corpora_of(const FeatureStore& store) {
-  std::vector<fs::path> corpora;
-  for (const auto& entry : fs::directory_iterator(store.folder())) {
-    if (entry.is_directory()) corpora.push_back(entry.path());
-  }
-  std::ranges::sort(corpora);
-  return corpora;
-}
 
 std::int64_t file_bytes(const fs::path& path) {
   return fs::exists(path) ? static_cast<std::int64_t>(fs::file_size(path)) : 0;
@@ -101,10 +93,8 @@ void check(const FeatureStore& store, const StripRequest& request) {
     throw ConfigError(fmt::format("{}: no tap would be left; remove the folder instead", store.folder().string()));
   }
   for (const std::string& corpus : request.corpora) {
-    if (corpus.empty() || corpus.find('/') != std::string::npos || corpus.front() == '.' ||
-        !fs::is_directory(store.corpus_folder(corpus))) {
+    if (!has_corpus(store, corpus))
       throw ConfigError(fmt::format("{}: the store has no corpus \"{}\"", store.folder().string(), corpus));
-    }
   }
 }
 
@@ -149,12 +139,7 @@ void remove_corpus(const fs::path& corpus, StripForecast& done) {
 /// Writes the shard without the taps that go, and puts it in the place of the old one.
 void rewrite(const ShardWork& work, hdf5::StoredType type) {
   const ShardReader shard(work.path, work.kept, type);
-  if (const auto damaged = shard.verify(); !damaged.empty()) {
-    throw DataError(
-        fmt::format("{}: the frames of \"{}\" do not have their checksum; `strata verify --repair` removes the shard, "
-                    "`strata extract` fills the hole",
-                    work.path.string(), damaged.front()));
-  }
+  require_whole(shard);
   std::vector<ShardUtterance> utterances;
   for (std::size_t u = 0; u < shard.ids().size(); ++u) {
     ShardUtterance utterance{shard.ids()[u], shard.samples()[u], {}, {}};
@@ -171,7 +156,66 @@ void rewrite(const ShardWork& work, hdf5::StoredType type) {
   finish_replacement(work.path.parent_path());
 }
 
+CorpusUse use_of(const fs::path& corpus) {
+  CorpusUse use{corpus.parent_path(), corpus.filename(), 0, fs::last_write_time(corpus)};
+  for (const fs::path& path : {corpus / "verified.json", CorpusPlan::generation_path(corpus, 0)}) {
+    if (!fs::exists(path)) continue;
+    use.last_used = fs::last_write_time(path);
+    break;
+  }
+  for (const auto& entry : fs::directory_iterator(corpus)) {
+    if (entry.is_regular_file()) use.bytes += file_bytes(entry.path());
+  }
+  return use;
+}
+
 }  // namespace
+
+std::vector<fs::path> upstreams_in(const fs::path& store, const std::string& upstream) {
+  if (!fs::is_directory(store)) throw ConfigError(fmt::format("{}: there is no such folder", store.string()));
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(store)) {
+    const bool wanted = upstream.empty() || entry.path().filename() == upstream;
+    if (wanted && fs::exists(entry.path() / "store.json")) folders.push_back(entry.path());
+  }
+  if (folders.empty())
+    throw ConfigError(fmt::format("{}: there is no feature store {}below it", store.string(),
+                                  upstream.empty() ? "" : "of upstream " + upstream + " "));
+  std::ranges::sort(folders);
+  return folders;
+}
+
+std::vector<fs::path> corpora_of(const FeatureStore& store) {
+  std::vector<fs::path> corpora;
+  for (const auto& entry : fs::directory_iterator(store.folder())) {
+    if (entry.is_directory()) corpora.push_back(entry.path());
+  }
+  std::ranges::sort(corpora);
+  return corpora;
+}
+
+bool has_corpus(const FeatureStore& store, const std::string& corpus) {
+  return !corpus.empty() && corpus.find('/') == std::string::npos && corpus.front() != '.' &&
+         fs::is_directory(store.corpus_folder(corpus));
+}
+
+std::vector<CorpusUse> least_recently_used(const std::vector<fs::path>& folders, std::int64_t limit_bytes) {
+  std::vector<CorpusUse> all, going;
+  std::int64_t bytes = 0;
+  for (const fs::path& folder : folders) {
+    for (const fs::path& corpus : corpora_of(FeatureStore::open(folder))) {
+      all.push_back(use_of(corpus));
+      bytes += all.back().bytes;
+    }
+  }
+  std::ranges::stable_sort(all, {}, &CorpusUse::last_used);
+  for (const CorpusUse& use : all) {
+    if (bytes <= limit_bytes) break;
+    going.push_back(use);
+    bytes -= use.bytes;
+  }
+  return going;
+}
 
 void finish_replacement(const fs::path& corpus) {
   const fs::path room = waiting_room(corpus);

@@ -33,6 +33,28 @@ StripForecast forecast_strip(const FeatureStore& store, const StripRequest& requ
 /// written anew. One process at a time.
 StripForecast strip(const FeatureStore& store, const StripRequest& request);
 
+/// The folders of the upstreams in the store of a study, by name; of one if it is named. Throws ConfigError if there is
+/// none.
+std::vector<std::filesystem::path> upstreams_in(const std::filesystem::path& store, const std::string& upstream);
+
+/// The folders of its corpora, by name.
+std::vector<std::filesystem::path> corpora_of(const FeatureStore& store);
+
+/// False for names that are none, such as paths.
+bool has_corpus(const FeatureStore& store, const std::string& corpus);
+
+/// One corpus of one upstream, as a whole.
+struct CorpusUse {
+  std::filesystem::path upstream;  // the folder of the FeatureStore
+  std::string corpus;
+  std::int64_t bytes = 0;                     // of all its files
+  std::filesystem::file_time_type last_used;  // when a sweep last opened it; if none did, when it was planned
+};
+
+/// What has to go so that at most `limit_bytes` are left: whole corpora, those that were used longest ago first.
+///   folders  of FeatureStores
+std::vector<CorpusUse> least_recently_used(const std::vector<std::filesystem::path>& folders, std::int64_t limit_bytes);
+
 /// Completes the replacement of a shard at which a strip of this corpus was killed, if one was.
 void finish_replacement(const std::filesystem::path& corpus_folder);
 

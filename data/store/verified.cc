@@ -34,11 +34,9 @@ bool VerifiedShards::contains(const ShardReader& shard) const {
 
 void VerifiedShards::add(const ShardReader& shard) {
   known_[shard.path().filename()] = stamp(shard.path());
-  changed_ = true;
 }
 
 void VerifiedShards::save() {
-  if (!changed_) return;
   try {
     write_file_atomically(path_, Json(known_).dump(1) + "\n");
   } catch (const FileError&) {

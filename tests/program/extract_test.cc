@@ -288,6 +288,26 @@ TEST(Extract, StripTakesTapsAway) {
   EXPECT_EQ(place.run("strip features --drop-corpus tones").code, 2);
 }
 
+TEST(Extract, ItsStoreIsCopiedMovedAndLimited) {
+  const Workplace place(24);
+  set_up(place, with_taps({"h0"}), "features", "output");
+  ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
+  const auto shards = place.files("features", ".h5");
+  EXPECT_THAT(place.run("copy features elsewhere").out, HasSubstr("nothing was changed; --yes does it"));
+  EXPECT_EQ(place.run("copy features elsewhere --yes").code, 0);
+  EXPECT_EQ(place.run("verify elsewhere").code, 0);
+  EXPECT_EQ(place.files("elsewhere", ".h5"), shards);
+  EXPECT_EQ(place.run("copy features elsewhere --corpus nothing --yes").code, 2);
+  EXPECT_EQ(place.run("copy elsewhere moved --move --yes").code, 0);
+  EXPECT_EQ(place.files("moved", ".h5"), shards);
+  EXPECT_TRUE(place.files("elsewhere", ".h5").empty());
+  EXPECT_THAT(place.run("strip moved --limit 1TB").out, HasSubstr("it is within the limit"));
+  EXPECT_THAT(place.run("strip moved --limit 1KB").out, HasSubstr("tones: would remove"));
+  EXPECT_EQ(place.run("strip moved --limit 1KB --yes").code, 0);
+  EXPECT_TRUE(place.files("moved", ".h5").empty());
+  EXPECT_EQ(place.run("strip moved --limit many").code, 2);
+}
+
 // Shards tell themselves how they are stored: what is there stays, what comes is as the study now says.
 TEST(Extract, MayChangeItsCompression) {
   const Workplace place(24);

@@ -55,6 +55,7 @@ void add_prepare(CLI::App& app, Session& session);
 void add_encode(CLI::App& app, Session& session);
 void add_inspect(CLI::App& app, Session& session);
 void add_verify(CLI::App& app, Session& session);
+void add_copy(CLI::App& app, Session& session);
 void add_strip(CLI::App& app, Session& session);
 void add_list(CLI::App& app, Session& session);
 void add_untrained(CLI::App& app, Session& session);

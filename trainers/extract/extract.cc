@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,6 +15,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -27,6 +30,7 @@
 #include "data/audio/effects/effect.h"
 #include "data/manifest/manifest.h"
 #include "data/store/strip.h"
+#include "distributed/device.h"
 #include "distributed/work_server.h"
 #include "trainers/extract/changes.h"
 #include "trainers/extract/long_utterances.h"
@@ -55,6 +59,7 @@ struct Unit {
 
 /// Everything the study needs, opened and checked on this rank.
 struct Workshop {
+  c10::Device device = c10::kCPU;
   std::map<std::string, std::unique_ptr<Upstream>> upstreams;
   std::map<std::string, StoreDescription> descriptions;  // as the study wants them
   std::map<std::string, FeatureStore> stores;
@@ -85,12 +90,15 @@ std::string resolved_effects_place(const std::string& corpus) { return "/corpora
 /// Opens models and corpora. Nothing is written.
 void open_all(const Study& study, const ExtractOptions& options, Workshop& shop) {
   for (const auto& [name, entry] : study.corpora) shop.corpora.emplace(name, Corpus::read(entry.manifests));
+  ModelSearch search = options.search;
+  search.device = shop.device;
   for (const auto& [name, entry] : study.upstreams) {
-    shop.upstreams[name] = open_study_upstream(study, name, options.search);
+    shop.upstreams[name] = open_study_upstream(study, name, search);
     shop.descriptions[name] = describe_store(name, entry, *shop.upstreams[name], study.file.string());
     shop.descriptions[name].provenance = options.provenance;
     shop.descriptions[name].provenance["model"] = entry.model;
     shop.descriptions[name].provenance["compute"] = shop.upstreams[name]->compute();
+    shop.descriptions[name].provenance["device"] = shop.upstreams[name]->device().is_cpu() ? "cpu" : "gpu";
   }
 }
 
@@ -190,7 +198,7 @@ struct UnitFeatures {
 std::vector<at::Tensor> compute(const Job& job, const std::vector<std::size_t>& taps, std::vector<float>& audio) {
   const at::Tensor wave = at::from_blob(audio.data(), {static_cast<std::int64_t>(audio.size())}, at::kFloat);
   std::vector<at::Tensor> features = job.upstream->forward(wave, taps);
-  for (at::Tensor& tap : features) tap = tap.to(scalar_type(job.store->description().type)).contiguous();
+  for (at::Tensor& tap : features) tap = tap.to(scalar_type(job.store->description().type)).to(at::kCPU).contiguous();
   return features;
 }
 
@@ -262,9 +270,15 @@ class Foreman {
   Progress progress_;
 };
 
-/// One worker thread: asks, computes, reports, until there is no more. While a shard is written, the next one is computed.
+/// One worker thread: asks, computes, reports, until there is no more. While a shard is written, the next one is
+/// computed. On a GPU the threads of a rank work side by side, each in a stream of its own: so one utterance's copies,
+/// launches and decoding are behind the others' products, and there is no need for batches.
 void work(const Workshop& shop, WorkServer& server, std::atomic<bool>& failed) {
   at::set_num_threads(1);
+  std::optional<c10::StreamGuard> stream;
+  if (!shop.device.is_cpu()) {
+    stream.emplace(c10::impl::VirtualGuardImpl(shop.device.type()).getStreamFromGlobalPool(shop.device));
+  }
   const at::NoGradGuard no_grad;
   std::future<UnitResult> writing;
   const auto written = [&] {  // what to report
@@ -373,7 +387,10 @@ ExtractSummary extract(const Study& study, const Communicator& ranks, const Extr
   const bool first = ranks.rank() == 0;
   Workshop shop;
   std::unique_ptr<Owner> owner;
-  together(ranks, [&] { open_all(study, options, shop); });
+  together(ranks, [&] {
+    shop.device = choose_device(study.device, ranks);
+    open_all(study, options, shop);
+  });
   together(ranks, [&] { if (first) owner = std::make_unique<Owner>(study.store, "strata extract"); });
   together(ranks, [&] { if (first) plan_jobs(study, options, true, shop); });
   together(ranks, [&] { if (!first) plan_jobs(study, options, false, shop); });

@@ -46,7 +46,7 @@ struct Study {
   std::vector<Json> sweep;            // blocks, axes not yet expanded
   std::int64_t ranks_per_trial = 0;   // 0: spread trials before splitting one
   std::int64_t threads = 0;           // intra-op threads of a rank in a sweep; 0: its share of the node's cores
-  std::string device = "auto";        // of the trials: auto (GPUs where there are some), cpu, cuda
+  std::string device = "auto";        // of extraction and trials: auto (GPUs where there are some), cpu, cuda
   bool tensorboard = false;           // event files of every trial under OUTPUT/tensorboard
   std::string keep = "best";          // none, best, all
   bool rewrites = true;               // train on the smallest stored form that gives the same result

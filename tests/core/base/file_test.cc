@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/base/file_group.h"
 #include "core/base/hash.h"
 #include "tests/errors.h"
 #include "tests/folder.h"
@@ -57,6 +58,19 @@ TEST(File, KeepsTheOldContentIfTheDiskIsFull) {
   EXPECT_EQ(message, (folder / "file.part").string() + ": cannot write: File too large");
   EXPECT_THAT(names_in(folder), ElementsAre("file"));
   EXPECT_EQ(read_file(folder / "file"), "old");
+}
+
+TEST(File, OfAGroupIsNotNewIfAnotherCannotBeWritten) {
+  const fs::path folder = fresh_folder();
+  write_files_atomically({{folder / "new/one", "1"}, {folder / "new/other", "2"}});
+  EXPECT_EQ(read_file(folder / "new/one") + read_file(folder / "new/other"), "12");
+  fs::create_directories(folder / "new/other.part");
+  EXPECT_EQ(error_of<FileError>([&] {
+              write_files_atomically({{folder / "new/one", "3"}, {folder / "new/other", "4"}});
+            }),
+            (folder / "new/other.part").string() + ": cannot create: Is a directory");
+  EXPECT_EQ(read_file(folder / "new/one"), "1");
+  EXPECT_THAT(names_in(folder / "new"), ElementsAre("one", "other", "other.part"));
 }
 
 TEST(File, IsMapped) {

@@ -219,13 +219,13 @@ void RandomModel::multi_resolution() {
   }
 }
 
-std::unique_ptr<Upstream> RandomModel::open(const Json& options) const {
+std::unique_ptr<Upstream> RandomModel::open(const Json& options, c10::Device device) const {
   const fs::path folder = fs::path(testing::TempDir()) / "random_model";
   fs::remove_all(folder);
   fs::create_directories(folder);
   write_file_atomically(folder / "config.json", config_.dump());
   write_safetensors(folder / "model.safetensors", weights_);
-  return open_upstream(folder.string(), {}, FieldReader(options, "study.json", "/upstreams/a"));
+  return open_upstream(folder.string(), {"", "", device}, FieldReader(options, "study.json", "/upstreams/a"));
 }
 
 at::Tensor random_wave(std::int64_t samples, std::uint64_t seed, at::ScalarType dtype) {

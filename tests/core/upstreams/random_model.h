@@ -20,7 +20,7 @@ class RandomModel {
   RandomModel(const std::string& family, std::uint64_t seed);
 
   /// Writes it as a folder and opens that.
-  std::unique_ptr<Upstream> open(const Json& options = Json::object()) const;
+  std::unique_ptr<Upstream> open(const Json& options = Json::object(), c10::Device device = c10::kCPU) const;
 
   /// Kernels and strides of the stem.
   const std::vector<std::int64_t>& kernels() const { return kernels_; }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -26,7 +27,16 @@ namespace strata {
 namespace {
 
 const std::vector<Tap> kTaps = {{"h0", 4, 320}, {"h1", 3, 640}};
-constexpr auto kType = hdf5::StoredType::kFloat16;
+
+/// How frames are stored. Cases take turns.
+struct Form {
+  hdf5::StoredType type;
+  hdf5::Compression compression;
+};
+constexpr std::array kForms = {Form{hdf5::StoredType::kFloat16, hdf5::Compression::kNone},
+                               Form{hdf5::StoredType::kInt8, hdf5::Compression::kNone},
+                               Form{hdf5::StoredType::kFloat32, hdf5::Compression::kDeflate},
+                               Form{hdf5::StoredType::kInt8, hdf5::Compression::kDeflate}};
 
 using Frames = std::map<std::string, std::string>;  // by utterance and tap
 
@@ -37,23 +47,25 @@ std::vector<PlannedUtterance> planned() {
 }
 
 /// Two shards of four utterances, one of which could not be decoded.
-void write_whole(const fs::path& folder) {
+void write_whole(const fs::path& folder, const Form& form) {
   fs::remove_all(folder);
-  const FeatureStore store =
-      FeatureStore::open_or_create(folder, {"small", "fingerprint", kType, {kTaps, 400}, {{"model", "m"}}});
+  StoreDescription description{"small", "fingerprint", form.type, {kTaps, 400}, {{"model", "m"}}};
+  description.compression = form.compression;
+  const FeatureStore store = FeatureStore::open_or_create(folder, description);
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("c"));
   plan.extend(planned(), store.description(), Json::array(), 40);  // an utterance has 11 bytes
   plan.save();
   for (const ShardPlan& shard : plan.shards()) {
     std::vector<ShardUtterance> utterances;
     for (std::size_t u = 1; u < shard.ids.size(); ++u) {
-      const auto frames = static_cast<std::int64_t>(shard.ids[u].back() - '0');
-      utterances.push_back(utterance(shard.ids[u], kTaps, {frames, (frames + 1) / 2}, kType));
+      const auto frames = 200 * static_cast<std::int64_t>(shard.ids[u].back() - '0');  // most of the file
+      utterances.push_back(utterance(shard.ids[u], kTaps, {frames, (frames + 1) / 2}, form.type));
     }
-    write_shard(plan.folder() / shard.name, kTaps, kType, utterances, {{shard.ids[0], "no such file"}});
+    write_shard(plan.folder() / shard.name, kTaps, form.type, utterances, {{shard.ids[0], "no such file"}},
+                form.compression);
   }
   VerifiedShards verified(plan.folder());
-  for (const ShardPlan& shard : plan.shards()) verified.add(ShardReader(plan.folder() / shard.name, kTaps, kType));
+  for (const ShardPlan& shard : plan.shards()) verified.add(ShardReader(plan.folder() / shard.name, kTaps, form.type));
   verified.save();
 }
 
@@ -200,19 +212,25 @@ std::vector<std::string> mutation_campaigns() {
 
 MutationResult mutate_stores(const std::string& campaign, std::uint64_t seed, std::int64_t first, std::int64_t count,
                              const fs::path& work) {
-  const fs::path whole = work / "whole", folder = work / "store";
-  write_whole(whole);
+  const fs::path folder = work / "store";
   std::size_t damaged = 0;
-  const Frames expected = read_all(whole, &damaged);
+  std::array<fs::path, kForms.size()> whole;
+  std::array<Frames, kForms.size()> expected;
+  for (std::size_t f = 0; f < kForms.size(); ++f) {
+    whole[f] = work / fmt::format("whole_{}", f);
+    write_whole(whole[f], kForms[f]);
+    expected[f] = read_all(whole[f], &damaged);
+  }
   MutationResult result;
   for (std::int64_t c = first; c < first + count; ++c) {
+    const std::size_t form = static_cast<std::size_t>(c) % kForms.size();
     fs::remove_all(folder);
-    fs::copy(whole, folder, fs::copy_options::recursive);
+    fs::copy(whole[form], folder, fs::copy_options::recursive);
     Mutator mutator({seed, key_of(campaign), static_cast<std::uint64_t>(c)});
     damage(campaign, folder, mutator);
     try {
       const bool hostile = campaign == "hostile";
-      const auto answer = [&] { return answer_of(folder, expected, hostile); };
+      const auto answer = [&] { return answer_of(folder, expected[form], hostile); };
       const Answer given = hostile ? answer_of_child(answer) : answer();
       (given == kRefused   ? result.refused
        : given == kDamaged ? result.damaged

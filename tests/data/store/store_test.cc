@@ -335,7 +335,8 @@ TEST(CorpusPlan, KnowsWhichShardsAreMissing) {
   const fs::path folder = fresh_folder();
   CorpusPlan plan = CorpusPlan::load(folder);
   plan.extend(utterances_of({10, 10, 10}), of_bytes_per_sample(1), Json::array(), 10);
-  write_file_atomically(folder / "shard-00001.h5", "");
+  for (const char* file : {"shard-00001.h5", "shard-00001.json", "shard-00002.h5", "shard-00000.json"})
+    write_file_atomically(folder / file, "");  // each is a shard only with its sidecar
   const auto missing = plan.missing();
   ASSERT_EQ(missing.size(), 2u);
   EXPECT_EQ(missing[0].name, "shard-00000.h5");

@@ -184,7 +184,7 @@ TEST_P(StrippedStore, DoesNotWriteDamageAnew) {
     }
   }
   EXPECT_THAT(errors,
-              HasSubstr("shard-00000.h5: the frames of \"a\" do not have their checksum; `strata verify --repair`"));
+              HasSubstr("shard-00000.h5: the frames of 1 utterances do not have their checksums, the first \"a\""));
 }
 
 // A kill may strike between any two steps; the same command completes it, and until then what stays can be read, but

@@ -1,0 +1,131 @@
+#include "data/store/copy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/file_group.h"
+#include "data/store/strip.h"
+#include "data/store/verified.h"
+
+namespace strata {
+namespace {
+
+/// What is to be written for one corpus, or for the folder above the corpora.
+struct Work {
+  std::vector<fs::path> tables;  // relative to the folders of both stores
+  std::vector<fs::path> shards;  // likewise
+  std::vector<ShardPlan> plans;  // of the shards
+};
+
+std::vector<std::string> names_of_files(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file()) names.push_back(entry.path().filename());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+bool is_table(const std::string& name) {
+  // The others tell of this folder only: who works in it, which of its files were verified when.
+  return name.ends_with(".json") && name != "owner.json" && name != "verified.json";
+}
+
+Work work_on(const FeatureStore& from, const std::string& corpus) {
+  const fs::path folder = from.corpus_folder(corpus);
+  const CorpusPlan plan = CorpusPlan::load(folder);
+  Work work;
+  std::set<std::string> of_shards;
+  for (const ShardPlan& shard : plan.shards()) {
+    of_shards.insert(sidecar_path(shard.name));
+    if (!fs::exists(folder / shard.name) || !fs::exists(sidecar_path(folder / shard.name))) continue;
+    work.shards.push_back(fs::path(corpus) / shard.name);
+    work.plans.push_back(shard);
+  }
+  for (const std::string& name : names_of_files(folder)) {
+    if (is_table(name) && !of_shards.contains(name)) work.tables.push_back(fs::path(corpus) / name);
+  }
+  return work;
+}
+
+/// All that is to be copied: what lies above the corpora, then each corpus.
+std::vector<Work> all_work(const FeatureStore& from, const std::vector<std::string>& corpora) {
+  for (const std::string& corpus : corpora) {
+    if (!has_corpus(from, corpus))
+      throw ConfigError(fmt::format("{}: the store has no corpus \"{}\"", from.folder().string(), corpus));
+  }
+  std::vector<Work> all(1);
+  all[0].tables = {"store.json"};
+  for (const std::string& name : names_of_files(from.folder())) {
+    if (is_table(name) && name != "store.json") all[0].tables.emplace_back(name);
+  }
+  for (const fs::path& corpus : corpora_of(from)) {
+    const std::string name = corpus.filename();
+    if (corpora.empty() || std::ranges::count(corpora, name) > 0) all.push_back(work_on(from, name));
+  }
+  return all;
+}
+
+void check_same(const fs::path& from, const fs::path& to) {
+  if (fs::exists(to) && read_file(to) != read_file(from)) {
+    throw ConfigError(fmt::format("{}: it is another than {}; copy into another folder", to.string(), from.string()));
+  }
+}
+
+bool is_there(const fs::path& from, const fs::path& to) {
+  return fs::exists(to) && fs::exists(sidecar_path(to)) && fs::file_size(to) == fs::file_size(from) &&
+         read_file(sidecar_path(to)) == read_file(sidecar_path(from));
+}
+
+void copy_shard(const FeatureStore& store, const ShardPlan& plan, const fs::path& from, const fs::path& to) {
+  require_whole(ShardReader(from, store.taps_of(plan), store.description().type));
+  const MappedFile frames(from);
+  const std::string sidecar = read_file(sidecar_path(from));
+  write_files_atomically({{sidecar_path(to), sidecar}, {to, {frames.data(), frames.size_bytes()}}});
+}
+
+void check_target(const FeatureStore& from, const fs::path& to, const std::vector<Work>& all) {
+  if (fs::exists(to) && fs::equivalent(from.folder(), to))
+    throw ConfigError(fmt::format("{}: a store cannot be copied onto itself", to.string()));
+  for (const Work& work : all) {
+    for (const fs::path& table : work.tables) check_same(from.folder() / table, to / table);
+  }
+}
+
+CopyForecast run(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora, bool write) {
+  const std::vector<Work> all = all_work(from, corpora);
+  check_target(from, to, all);
+  CopyForecast done;
+  for (const Work& work : all) {
+    for (const fs::path& table : work.tables) {
+      if (write) write_file_atomically(to / table, read_file(from.folder() / table));
+    }
+    for (std::size_t s = 0; s < work.shards.size(); ++s) {
+      const fs::path source = from.folder() / work.shards[s], target = to / work.shards[s];
+      if (is_there(source, target)) {
+        done.shards_there += 1;
+        continue;
+      }
+      if (write) copy_shard(from, work.plans[s], source, target);
+      done.shards += 1;
+      done.bytes += static_cast<std::int64_t>(fs::file_size(source) + fs::file_size(sidecar_path(source)));
+    }
+  }
+  return done;
+}
+
+}  // namespace
+
+CopyForecast forecast_copy(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora) {
+  return run(from, to, corpora, false);
+}
+
+CopyForecast copy_store(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora) {
+  return run(from, to, corpora, true);
+}
+
+}  // namespace strata

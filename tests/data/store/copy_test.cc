@@ -1,0 +1,148 @@
+#include "data/store/copy.h"
+
+#include <gmock/gmock.h>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "data/store/strip.h"
+#include "data/store/verified.h"
+#include "tests/data/store/small_store.h"
+#include "tests/errors.h"
+#include "tests/folder.h"
+
+namespace strata {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+const std::vector<Tap> kTaps = {{"h0", 3, 320}, {"h1", 2, 640}};
+
+/// A store of two corpora with two shards each.
+class Copy : public testing::Test {
+ protected:
+  Copy() : work_(fresh_folder()), store_(FeatureStore::open_or_create(from(), {"hubert", "f", {}, {kTaps, 400}})) {
+    for (const char* corpus : {"c", "d"}) {
+      CorpusPlan plan = CorpusPlan::load(store_.corpus_folder(corpus));
+      plan.extend({{"u1", 320}, {"u2", 320}}, store_.description(), Json::array(), 1);
+      plan.save();
+      for (const ShardPlan& shard : plan.shards())
+        write_shard(plan.folder() / shard.name, kTaps, {}, {utterance(shard.ids[0], kTaps, {4, 2})}, {});
+    }
+    write_file_atomically(from() / "c/verified.json", "{}");
+    write_file_atomically(from() / "compute.json", "{\"compute\": \"bfloat16\"}");
+  }
+
+  fs::path from() const { return work_ / "from" / "hubert"; }
+  fs::path to() const { return work_ / "to" / "hubert"; }
+
+  void expect_whole(const fs::path& folder, const std::string& corpus) const {
+    const FeatureStore store = FeatureStore::open(folder);
+    const CorpusFeatures features(store, corpus);
+    EXPECT_EQ(features.size(), 2u);
+    for (const auto& shard : features.shards()) {
+      EXPECT_THAT(shard->verify(), IsEmpty());
+      const fs::path original = from() / corpus / shard->path().filename();
+      if (fs::exists(original)) EXPECT_TRUE(read_file(shard->path()) == read_file(original));
+    }
+  }
+
+  fs::path work_;
+  FeatureStore store_;
+};
+
+TEST_F(Copy, SaysWhatItWouldDo) {
+  const CopyForecast forecast = forecast_copy(store_, to(), {});
+  EXPECT_EQ(forecast.shards, 4);
+  EXPECT_EQ(forecast.shards_there, 0);
+  std::int64_t bytes = 0;
+  for (const char* shard : {"c/shard-00000", "c/shard-00001", "d/shard-00000", "d/shard-00001"}) {
+    for (const char* type : {".h5", ".json"})
+      bytes += static_cast<std::int64_t>(fs::file_size((from() / shard) += type));
+  }
+  EXPECT_EQ(forecast.bytes, bytes);
+  EXPECT_FALSE(fs::exists(work_ / "to"));
+}
+
+TEST_F(Copy, IsTheSameStore) {
+  const CopyForecast done = copy_store(store_, to(), {});
+  EXPECT_EQ(done.shards, 4);
+  expect_whole(to(), "c");
+  expect_whole(to(), "d");
+  EXPECT_EQ(read_file(to() / "store.json"), read_file(from() / "store.json"));
+  EXPECT_EQ(read_file(to() / "compute.json"), read_file(from() / "compute.json"));
+  EXPECT_FALSE(fs::exists(to() / "c/verified.json"));  // of files that are not there
+  EXPECT_EQ(copy_store(store_, to(), {}).shards, 0);
+}
+
+TEST_F(Copy, TakesTheCorporaThatAreWanted) {
+  copy_store(store_, to(), {"d"});
+  expect_whole(to(), "d");
+  EXPECT_FALSE(fs::exists(to() / "c"));
+  copy_store(store_, to(), {"c"});
+  expect_whole(to(), "c");
+  EXPECT_EQ(error_of<ConfigError>([&] { forecast_copy(store_, to(), {"e"}); }),
+            from().string() + ": the store has no corpus \"e\"");
+}
+
+TEST_F(Copy, ContinuesAndReplacesWhatIsNotWhole) {
+  copy_store(store_, to(), {});
+  fs::remove(to() / "c/shard-00001.h5");            // as if killed between a sidecar and its shard
+  fs::resize_file(to() / "d/shard-00000.h5", 100);  // by whatever
+  const CopyForecast done = copy_store(store_, to(), {});
+  EXPECT_EQ(done.shards, 2);
+  EXPECT_EQ(done.shards_there, 2);
+  expect_whole(to(), "c");
+  expect_whole(to(), "d");
+}
+
+TEST_F(Copy, LacksTheShardsThatTheStoreLacks) {
+  fs::remove(from() / "c/shard-00000.h5");
+  EXPECT_EQ(copy_store(store_, to(), {}).shards, 3);
+  const CorpusPlan plan = CorpusPlan::load(to() / "c");
+  ASSERT_EQ(plan.missing().size(), 1u);
+  EXPECT_EQ(plan.missing()[0].name, "shard-00000.h5");
+}
+
+TEST_F(Copy, DoesNotSpreadDamage) {
+  const fs::path shard = from() / "c/shard-00001.h5";
+  std::string content = read_file(shard);
+  const Json sidecar = read_json(sidecar_path(shard));
+  content[sidecar["frame_data"][0][0].get<std::size_t>()] ^= 1;
+  write_file_atomically(shard, content);
+  EXPECT_THAT(error_of<DataError>([&] { copy_store(store_, to(), {}); }), StartsWith(shard.string() + ": "));
+  EXPECT_FALSE(fs::exists(to() / "c/shard-00001.h5"));
+}
+
+TEST_F(Copy, DoesNotMixStores) {
+  FeatureStore::open_or_create(to(), {"hubert", "another", {}, {kTaps, 400}});
+  EXPECT_THAT(error_of<ConfigError>([&] { forecast_copy(store_, to(), {}); }),
+              HasSubstr((to() / "store.json").string() + ": it is another than "));
+  EXPECT_THAT(error_of<ConfigError>([&] { forecast_copy(store_, from(), {}); }),
+              HasSubstr("a store cannot be copied onto itself"));
+}
+
+TEST_F(Copy, OrStripOfWhatWasUsedLongestAgo) {
+  const auto now = fs::file_time_type::clock::now();
+  fs::last_write_time(from() / "c/verified.json", now);
+  fs::last_write_time(CorpusPlan::generation_path(from() / "d", 0), now - std::chrono::hours(1));
+  const auto names_within = [&](std::int64_t bytes) {
+    std::vector<std::string> names;
+    for (const CorpusUse& use : least_recently_used({from()}, bytes)) names.push_back(use.corpus);
+    return names;
+  };
+  const auto all = least_recently_used({from()}, 0);
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_THAT(names_within(all[0].bytes + all[1].bytes), IsEmpty());
+  EXPECT_THAT(names_within(all[0].bytes + all[1].bytes - 1), ElementsAre("d"));
+  EXPECT_THAT(names_within(all[1].bytes - 1), ElementsAre("d", "c"));
+  // A sweep that finds all verified is a use, too.
+  VerifiedShards(from() / "d").save();
+  fs::last_write_time(from() / "c/verified.json", now - std::chrono::hours(1));
+  EXPECT_THAT(names_within(all[0].bytes + all[1].bytes - 1), ElementsAre("c"));
+}
+
+}  // namespace
+}  // namespace strata
