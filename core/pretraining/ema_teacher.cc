@@ -54,7 +54,8 @@ void EmaTeacher::follow(const Parameters& student, std::uint64_t step) {
 
 void EmaTeacher::bind() {
   const c10::NoGradGuard frozen;
-  const WeightReader reader(tensors_, "the teacher", tensors_.begin()->second.scalar_type());
+  const at::Tensor& first = tensors_.begin()->second;
+  const WeightReader reader(tensors_, "the teacher", first.scalar_type(), nullptr, at::kFloat, first.device());
   encoder_ = std::make_unique<const TransformerEncoder>(config_, reader.scope("encoder"));
 }
 

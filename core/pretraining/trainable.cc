@@ -101,7 +101,8 @@ WeightReader reader_of(const Parameters& parameters, const std::string& compute,
   }
   NamedTensors tensors;
   for (const auto& [name, tensor] : parameters.items()) tensors[name] = tensor;
-  return WeightReader(std::move(tensors), "pre-training", first.scalar_type(), std::move(spelling), arithmetic);
+  return WeightReader(std::move(tensors), "pre-training", first.scalar_type(), std::move(spelling), arithmetic,
+                      first.device());
 }
 
 // x times the factor has the gradient wanted, and what is added back has none.

@@ -2,13 +2,13 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/conv1d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/outer.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -179,28 +179,17 @@ at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
   return out;
 }
 
-at::Tensor ConvStem::plain(const at::Tensor& wave) const {
-  at::Tensor x = wave.reshape({1, 1, -1});
-  for (const Layer& layer : layers_) {
-    x = at::conv1d(x, layer.weight, layer.bias, layer.stride);
-    if (layer.group_weight.defined()) x = at::group_norm(x, x.size(1), layer.group_weight, layer.group_bias, kStemEps);
-    if (layer.norm) x = (*layer.norm)(x.transpose(1, 2)).transpose(1, 2);
-    x = at::gelu(x);
-  }
-  return x.squeeze(0).t().contiguous();
-}
-
 at::Tensor ConvStem::first_frames(const at::Tensor& wave) const {
   const Layer& layer = layers_.front();
   if (!layer.group_weight.defined()) {
-    const at::Tensor x = convolve_frames(wave.unsqueeze(1), layer.weight, layer.stride);
-    return layer.bias.defined() ? x.add(layer.bias) : x;
+    const at::Tensor matrix = layer.weight.squeeze(1).t();
+    const at::Tensor shift = layer.bias.defined() ? layer.bias : at::zeros({layer.weight.size(0)}, wave.options());
+    return convolve_wave(wave.contiguous(), matrix, shift, layer.stride);
   }
   const double mean = wave.mean(at::kDouble).item<double>();
   const Layer normed = normed_first_layer(wave, mean);
   const at::Tensor input = wave.to(at::kDouble).sub(mean).to(wave.scalar_type());
-  return at::addmm(normed.shift, input.unfold(0, layer.kernel, layer.stride).contiguous(),
-                   normed.products.front().matrix);
+  return convolve_wave(input, normed.products.front().matrix, normed.shift, layer.stride);
 }
 
 at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
@@ -216,6 +205,17 @@ at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
     x = at::gelu(x);
   }
   return x;
+}
+
+at::Tensor ConvStem::plain(const at::Tensor& wave) const {
+  at::Tensor x = wave.reshape({1, 1, -1});
+  for (const Layer& layer : layers_) {
+    x = at::conv1d(x, layer.weight, layer.bias, layer.stride);
+    if (layer.group_weight.defined()) x = at::group_norm(x, x.size(1), layer.group_weight, layer.group_bias, kStemEps);
+    if (layer.norm) x = (*layer.norm)(x.transpose(1, 2)).transpose(1, 2);
+    x = at::gelu(x);
+  }
+  return x.squeeze(0).t().contiguous();
 }
 
 std::int64_t stem_frames(const EncoderConfig& config, std::int64_t samples) {

@@ -59,11 +59,11 @@ class ConvStem {
   static void multiply(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
   /// Frames first .. last - 1 of the last layer into `out`.
   void segment(const Layer& first_layer, const at::Tensor& wave, std::int64_t first, at::Tensor out) const;
-  /// The same by LibTorch's convolutions, which are what a GPU has.
-  at::Tensor plain(const at::Tensor& wave) const;
-  /// The first layer before its GELU, and all of it, so that gradients flow through it; made of the same products.
+  /// The first layer before its GELU, and all of it, through which gradients flow; matrix products too.
   at::Tensor first_frames(const at::Tensor& wave) const;
   at::Tensor differentiable(const at::Tensor& wave) const;
+  /// The same by LibTorch's convolutions, which are what a GPU has.
+  at::Tensor plain(const at::Tensor& wave) const;
 
   std::vector<Layer> layers_;
 };

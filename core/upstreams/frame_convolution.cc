@@ -1,11 +1,14 @@
 #include "core/upstreams/frame_convolution.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+
+#include "core/upstreams/sample_conv.h"
 
 namespace strata {
 namespace {
@@ -66,7 +69,36 @@ class FrameConvolution : public torch::autograd::Function<FrameConvolution> {
   }
 };
 
+class WaveConvolution : public torch::autograd::Function<WaveConvolution> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& matrix,
+                            const at::Tensor& shift, std::int64_t stride) {
+    const std::int64_t kernel = matrix.size(0), width = matrix.size(1), frames = (x.size(0) - kernel) / stride + 1;
+    context->saved_data["stride"] = stride;
+    context->saved_data["kernel"] = kernel;
+    context->save_for_backward({x});
+    if (x.scalar_type() != at::kFloat) return at::addmm(shift, x.unfold(0, kernel, stride).contiguous(), matrix);
+    at::Tensor out = at::empty({frames, width}, x.options());
+    const at::Tensor rows = matrix.contiguous(), first = shift.contiguous();
+    convolve_samples(x.const_data_ptr<float>(), stride, rows.const_data_ptr<float>(), kernel,
+                     first.const_data_ptr<float>(), frames, width, out.mutable_data_ptr<float>());
+    return out;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    const at::Tensor x = context->get_saved_variables()[0], gradient = gradients[0].contiguous();
+    const std::int64_t kernel = context->saved_data["kernel"].toInt(), stride = context->saved_data["stride"].toInt();
+    const at::Tensor seen = x.unfold(0, kernel, stride).contiguous();
+    return {at::Tensor(), seen.t().mm(gradient), gradient.sum(0), at::Tensor()};
+  }
+};
+
 }  // namespace
+
+at::Tensor convolve_wave(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& shift, std::int64_t stride) {
+  return WaveConvolution::apply(x, matrix, shift, stride);
+}
 
 at::Tensor convolve_frames(const at::Tensor& x, const at::Tensor& weight, std::int64_t stride) {
   return FrameConvolution::apply(x, weight, stride);

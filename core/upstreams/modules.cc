@@ -17,7 +17,6 @@ Linear::Linear(std::int64_t in, std::int64_t out, const std::vector<WeightReader
   }
   weight_ = parts.size() == 1 ? weights.front() : at::cat(weights);
   bias_ = parts.size() == 1 ? biases.front() : at::cat(biases);
-  if (!weight_.is_cpu()) return;
   if (c10::GradMode::is_enabled()) {
     // Gradients arrive in the weights' own type, sums in it are left to the optimizer.
     if (weight_.scalar_type() != at::kFloat || parts.front().arithmetic() == at::kFloat) return;
@@ -26,6 +25,7 @@ Linear::Linear(std::int64_t in, std::int64_t out, const std::vector<WeightReader
     bias_ = bias_.to(*rounded_);
     return;
   }
+  if (!weight_.is_cpu()) return;
   packed_ = PackedProduct::pack(weight_, parts.front().arithmetic());
   if (packed_) weight_.reset();
 }

@@ -30,6 +30,24 @@ TEST(FrameConvolution, ValuesAndGradientsEqualLibTorchs) {
   }
 }
 
+TEST(WaveConvolution, ValuesAndGradientsEqualLibTorchs) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    const auto leaf = [](at::Tensor x) { return x.requires_grad_(); };
+    const at::Tensor x = at::randn({203}, dtype), matrix = leaf(at::randn({10, 70}, dtype)),
+                     shift = leaf(at::randn({70}, dtype));
+    const at::Tensor got = convolve_wave(x, matrix, shift, 5), factor = at::randn(got.sizes(), dtype);
+    (got * factor).sum().backward();
+    const at::Tensor matrix2 = leaf(matrix.detach().clone()), shift2 = leaf(shift.detach().clone());
+    const at::Tensor want = at::conv1d(x.view({1, 1, -1}), matrix2.t().unsqueeze(1), shift2, 5).squeeze(0).t();
+    (want * factor).sum().backward();
+    const double tolerance = dtype == at::kFloat ? 1e-4 : 1e-12;
+    ASSERT_EQ(got.sizes(), want.sizes());
+    EXPECT_LT(largest(got - want), tolerance);
+    EXPECT_LT(largest(matrix.grad() - matrix2.grad()), tolerance);
+    EXPECT_LT(largest(shift.grad() - shift2.grad()), tolerance);
+  }
+}
+
 TEST(FrameConvolution, ReadsAPartOfALargerTensor) {
   const at::Tensor all = at::randn({30, 3}, at::kDouble), weight = at::randn({4, 3, 3}, at::kDouble);
   const at::Tensor part = all.narrow(0, 7, 11);
