@@ -64,23 +64,34 @@ void write_all(int fd, std::string_view content, const fs::path& path) {
   }
 }
 
-/// Small pieces are put together, large ones are written from where they are.
+/// Small pieces are put together, large ones are written from where they are. Now and then what was written is sent on
+/// its way to the disk, which so works before it is waited for. That is a hint: where it cannot be followed nothing is
+/// wrong.
 void write_pieces(int fd, const std::vector<std::string_view>& pieces, const fs::path& path) {
-  constexpr std::size_t kLarge = 256 << 10;
+  constexpr std::size_t kLarge = 256 << 10, kSent = 2 << 20;
+  std::size_t unsent = 0;
+  const auto write = [&](std::string_view piece) {
+    write_all(fd, piece, path);
+    unsent += piece.size();
+    if (unsent < kSent) return;
+    ::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    unsent = 0;
+  };
   std::string small;
   const auto write_small = [&] {
-    write_all(fd, small, path);
+    write(small);
     small.clear();
   };
   for (const std::string_view piece : pieces) {
     if (small.size() + piece.size() > kLarge) write_small();
     if (piece.size() > kLarge) {
-      write_all(fd, piece, path);
+      write(piece);
     } else {
       small += piece;
     }
   }
   write_small();
+  ::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 fs::path part_of(const fs::path& path) { return path.string() + ".part"; }
@@ -116,8 +127,6 @@ void write_files_atomically(const std::vector<FileContent>& files) {
       const fs::path part = part_of(file.path);
       Descriptor out(part, O_WRONLY | O_CREAT | O_TRUNC, "create");
       write_pieces(out.get(), file.pieces, part);
-      // On its way to the disk before the last one is flushed, which then flushes most of it too. Only a hint.
-      if (&file != &files.back()) ::sync_file_range(out.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
     }
     for (auto file = files.rbegin(); file != files.rend(); ++file) flush(part_of(file->path), O_RDWR);
     for (const FileContent& file : files) rename_part(part_of(file.path), file.path);
