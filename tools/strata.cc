@@ -74,8 +74,10 @@ int main(int argc, char** argv) {
   app.add_flag("--verbose", session.verbose, "say more");
   app.require_subcommand(1);
   app.fallthrough();
-  for (const auto add : {strata::add_prepare, strata::add_encode, strata::add_extract, strata::add_sweep, strata::add_status, strata::add_report, strata::add_compare,
-                         strata::add_predict, strata::add_inspect, strata::add_verify, strata::add_copy, strata::add_strip, strata::add_list, strata::add_untrained}) {
+  for (const auto add :
+       {strata::add_prepare, strata::add_encode, strata::add_extract, strata::add_sweep, strata::add_pretrain,
+        strata::add_status, strata::add_report, strata::add_compare, strata::add_predict, strata::add_inspect,
+        strata::add_verify, strata::add_copy, strata::add_strip, strata::add_list, strata::add_untrained}) {
     add(app, session);
   }
   try {

@@ -64,6 +64,36 @@ void write_all(int fd, std::string_view content, const fs::path& path) {
   }
 }
 
+/// Small pieces are put together, large ones are written from where they are. Now and then what was written is sent on
+/// its way to the disk, which so works before it is waited for. That is a hint: where it cannot be followed nothing is
+/// wrong.
+void write_pieces(int fd, const std::vector<std::string_view>& pieces, const fs::path& path) {
+  constexpr std::size_t kLarge = 256 << 10, kSent = 2 << 20;
+  std::size_t unsent = 0;
+  const auto write = [&](std::string_view piece) {
+    write_all(fd, piece, path);
+    unsent += piece.size();
+    if (unsent < kSent) return;
+    ::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    unsent = 0;
+  };
+  std::string small;
+  const auto write_small = [&] {
+    write(small);
+    small.clear();
+  };
+  for (const std::string_view piece : pieces) {
+    if (small.size() + piece.size() > kLarge) write_small();
+    if (piece.size() > kLarge) {
+      write(piece);
+    } else {
+      small += piece;
+    }
+  }
+  write_small();
+  ::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 fs::path part_of(const fs::path& path) { return path.string() + ".part"; }
 
 void rename_part(const fs::path& part, const fs::path& path) {
@@ -96,9 +126,7 @@ void write_files_atomically(const std::vector<FileContent>& files) {
       if (file.path.has_parent_path()) make_folder(file.path.parent_path());
       const fs::path part = part_of(file.path);
       Descriptor out(part, O_WRONLY | O_CREAT | O_TRUNC, "create");
-      write_all(out.get(), file.content, part);
-      // On its way to the disk before the last one is flushed, which then flushes most of it too. Only a hint.
-      if (&file != &files.back()) ::sync_file_range(out.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+      write_pieces(out.get(), file.pieces, part);
     }
     for (auto file = files.rbegin(); file != files.rend(); ++file) flush(part_of(file->path), O_RDWR);
     for (const FileContent& file : files) rename_part(part_of(file.path), file.path);
@@ -109,7 +137,7 @@ void write_files_atomically(const std::vector<FileContent>& files) {
   }
 }
 
-void write_file_atomically(const fs::path& path, std::string_view content) { write_files_atomically({{path, content}}); }
+void write_file_atomically(const fs::path& path, std::string_view content) { write_files_atomically({{path, {content}}}); }
 
 void make_folder(const fs::path& path) {
   std::error_code code;

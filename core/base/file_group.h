@@ -8,7 +8,7 @@ namespace strata {
 
 struct FileContent {
   std::filesystem::path path;
-  std::string_view content;
+  std::vector<std::string_view> pieces;  // one behind the other
 };
 
 /// Writes files of one folder, so that after a crash each is the old one or the whole new one, and none is new before those

@@ -8,12 +8,14 @@
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/outer.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
 #include <string>
 
+#include "core/upstreams/frame_convolution.h"
 #include "core/upstreams/sample_conv.h"
 
 namespace strata {
@@ -45,17 +47,16 @@ ConvStem::ConvStem(const EncoderConfig& config, const WeightReader& weights) {
     layers_.push_back(std::move(layer));
     in = out;
   }
-  const bool frozen = !c10::GradMode::is_enabled() && layers_.front().weight.is_cpu();
-  const c10::NoGradGuard constants;
+  if (c10::GradMode::is_enabled() || !layers_.front().weight.is_cpu()) return;
   for (Layer& layer : layers_) {
     layer.products = products_of(layer.weight, layer.stride);
     for (Product& product : layer.products) {
-      if (frozen && layer.weight.size(1) > 1) product.packed = PackedProduct::pack(product.matrix.t(), weights.arithmetic());
+      if (layer.weight.size(1) > 1) product.packed = PackedProduct::pack(product.matrix.t(), weights.arithmetic());
     }
     const std::optional<PackedProduct>& first_taps = layer.products.front().packed;
     if (first_taps && weights.arithmetic() == at::kFloat)
       layer.paired = PairedConv::pack(layer.weight, layer.stride, *first_taps);
-    if (layer.bias.defined()) layer.shift = layer.bias.detach();
+    layer.shift = layer.bias;
   }
 }
 
@@ -174,7 +175,8 @@ void ConvStem::segment(const Layer& first_layer, const at::Tensor& wave, std::in
 }
 
 at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
-  if (c10::GradMode::is_enabled() || !wave.is_cpu()) return plain(wave);
+  if (!wave.is_cpu()) return plain(wave);
+  if (c10::GradMode::is_enabled() || layers_.front().products.empty()) return differentiable(wave);
   std::int64_t frames = wave.size(0);
   for (const Layer& layer : layers_) frames = (frames - layer.kernel) / layer.stride + 1;
   const at::Tensor out = at::empty({frames, layers_.back().weight.size(0)}, wave.options());
@@ -186,6 +188,34 @@ at::Tensor ConvStem::operator()(const at::Tensor& wave) const {
     segment(first_layer, input, t, out.narrow(0, t, std::min(kSegmentFrames, frames - t)));
   }
   return out;
+}
+
+at::Tensor ConvStem::first_frames(const at::Tensor& wave) const {
+  const Layer& layer = layers_.front();
+  if (!layer.group_weight.defined()) {
+    const at::Tensor matrix = layer.weight.squeeze(1).t();
+    const at::Tensor shift = layer.bias.defined() ? layer.bias : at::zeros({layer.weight.size(0)}, wave.options());
+    return convolve_wave(wave.contiguous(), matrix, shift, layer.stride);
+  }
+  const double mean = wave.mean(at::kDouble).item<double>();
+  const Layer normed = normed_first_layer(wave, mean);
+  const at::Tensor input = wave.to(at::kDouble).sub(mean).to(wave.scalar_type());
+  return convolve_wave(input, normed.products.front().matrix, normed.shift, layer.stride);
+}
+
+at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
+  at::Tensor x;
+  for (const Layer& layer : layers_) {
+    if (!x.defined()) {
+      x = first_frames(wave);
+    } else {
+      x = convolve_frames(x, layer.weight, layer.stride);
+      if (layer.bias.defined()) x = x.add(layer.bias);
+    }
+    if (layer.norm) x = (*layer.norm)(x);
+    x = at::gelu(x);
+  }
+  return x;
 }
 
 at::Tensor ConvStem::plain(const at::Tensor& wave) const {

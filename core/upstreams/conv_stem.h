@@ -43,9 +43,9 @@ class ConvStem {
     std::int64_t kernel, stride;
     at::Tensor group_weight, group_bias;  // [out] or undefined
     std::optional<LayerNorm> norm;
-    std::vector<Product> products;
+    std::vector<Product> products;     // none where it was bound while gradients are recorded
     std::optional<PairedConv> paired;  // the same for pairs of frames, where it is to be had
-    at::Tensor shift;  // [out] or undefined
+    at::Tensor shift;                  // [out] or undefined
   };
   /// Frames first .. last - 1 of a layer, [last - first, C].
   struct Rows {
@@ -63,7 +63,10 @@ class ConvStem {
   static void multiply(const Layer& layer, const Rows& input, std::int64_t first, at::Tensor out);
   /// Frames first .. last - 1 of the last layer into `out`.
   void segment(const Layer& first_layer, const at::Tensor& wave, std::int64_t first, at::Tensor out) const;
-  /// The same by LibTorch's convolutions: through them gradients flow, and they are what a GPU has.
+  /// The first layer before its GELU, and all of it, through which gradients flow; matrix products too.
+  at::Tensor first_frames(const at::Tensor& wave) const;
+  at::Tensor differentiable(const at::Tensor& wave) const;
+  /// The same by LibTorch's convolutions, which are what a GPU has.
   at::Tensor plain(const at::Tensor& wave) const;
 
   std::vector<Layer> layers_;

@@ -146,6 +146,21 @@ void hubert_fields(EncoderConfig& config, Fields& f) {
          "batch norm in place of weight norm in the positional convolution");
 }
 
+void data2vec_fields(EncoderConfig& config, Fields& f) {
+  common_encoder_fields(config, f);
+  f.number("conv_pos_kernel_size", config.conv_pos_kernel_size,
+           "kernel of the positional blocks, of which there are num_conv_pos_embeddings", at_least(1));
+}
+
+// The layer stem and post-LN are not in its config.json: there is no other data2vec-audio.
+EncoderConfig data2vec_config() {
+  EncoderConfig config;
+  config.feat_extract_norm = "layer";
+  config.num_conv_pos_embeddings = 5;
+  config.conv_pos_kernel_size = 19;
+  return config;
+}
+
 void check_layers(std::int64_t layers, const std::string& place) {
   if (layers > kMostLayers)
     throw ConfigError(fmt::format("{}: {} layers are more than the {} that are supported", place, layers, kMostLayers));

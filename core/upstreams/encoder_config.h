@@ -44,6 +44,10 @@ void common_encoder_fields(EncoderConfig& config, Fields& f);
 /// HuBERT's keys; a writer of such folders needs them too.
 void hubert_fields(EncoderConfig& config, Fields& f);
 
+/// data2vec-audio's keys, and its defaults.
+void data2vec_fields(EncoderConfig& config, Fields& f);
+EncoderConfig data2vec_config();
+
 /// Throws ConfigError, naming `place` and the keys, if the sizes do not fit each other.
 void check_encoder_config(const EncoderConfig& config, const std::string& place);
 

@@ -17,12 +17,21 @@ Linear::Linear(std::int64_t in, std::int64_t out, const std::vector<WeightReader
   }
   weight_ = parts.size() == 1 ? weights.front() : at::cat(weights);
   bias_ = parts.size() == 1 ? biases.front() : at::cat(biases);
-  if (c10::GradMode::is_enabled() || !weight_.is_cpu()) return;
+  if (c10::GradMode::is_enabled()) {
+    // Gradients arrive in the weights' own type, sums in it are left to the optimizer.
+    if (weight_.scalar_type() != at::kFloat || parts.front().arithmetic() == at::kFloat) return;
+    rounded_ = parts.front().arithmetic();
+    weight_ = weight_.to(*rounded_);
+    bias_ = bias_.to(*rounded_);
+    return;
+  }
+  if (!weight_.is_cpu()) return;
   packed_ = PackedProduct::pack(weight_, parts.front().arithmetic());
   if (packed_) weight_.reset();
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
+  if (rounded_) return at::linear(x.to(*rounded_), weight_, bias_).to(x.scalar_type());
   if (!packed_) return at::linear(x, weight_, bias_);
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = bias_.size(0);

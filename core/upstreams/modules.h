@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -11,7 +12,10 @@
 
 namespace strata {
 
-/// y = x W^T + b on [.., in]; by a packed weight where no gradients are recorded.
+/// What training does to a part's output: zeroes some values and scales the rest. An empty one: nothing.
+using Dropout = std::function<at::Tensor(const at::Tensor&)>;
+
+/// y = x W^T + b on [.., in], in the reader's arithmetic; by a packed weight where no gradients are recorded.
 class Linear {
  public:
   /// Takes `weight` [out, in] and `bias` [out] of each of `parts`, whose outputs lie side by side in y.
@@ -24,7 +28,8 @@ class Linear {
   void write(const at::Tensor& y, const at::Tensor& x) const;
 
  private:
-  at::Tensor weight_, bias_;  // `weight_` is undefined where it is packed
+  at::Tensor weight_, bias_;               // `weight_` is undefined where it is packed
+  std::optional<at::ScalarType> rounded_;  // what factors and product are rounded to, with gradients
   std::optional<PackedProduct> packed_;
 };
 

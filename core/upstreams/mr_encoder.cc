@@ -52,37 +52,45 @@ MrEncoder::MrEncoder(const MrConfig& config, const WeightReader& weights)
   }
 }
 
-at::Tensor MrEncoder::run(const Block& block, at::Tensor x, TapCollector& taps) const {
+at::Tensor MrEncoder::run(const Block& block, at::Tensor x, TapCollector& taps, const Dropout& dropout) const {
   if (block.positional) x = x.add((*block.positional)(x));
   if (!block.pre_norm) x = block.norm(x);
+  if (dropout) x = dropout(x);
   for (std::size_t i = 0; i < block.layers.size(); ++i) {
     taps.offer(fmt::format("{}.{}", block.tap, i), x);
     if (taps.complete()) return x;
-    x = block.layers[i](x, {});
+    x = block.layers[i](x, {}, dropout);
   }
   if (block.pre_norm) x = block.norm(x);
   taps.offer(block.tap + ".out", x);
   return x;
 }
 
+at::Tensor MrEncoder::project(const at::Tensor& frames) const { return projection_(projection_norm_(frames)); }
+
 void MrEncoder::operator()(const at::Tensor& frames, TapCollector& taps) const {
-  at::Tensor x = projection_(projection_norm_(frames));
+  const at::Tensor x = project(frames);
   taps.offer("proj", x);
+  if (!taps.complete()) encode(x, taps);
+}
+
+void MrEncoder::encode(const at::Tensor& projected, TapCollector& taps, const Dropout& dropout) const {
+  at::Tensor x = projected;
   std::vector<at::Tensor> skips;
   for (std::size_t i = 0; i < encoders_.size() && !taps.complete(); ++i) {
-    x = run(*encoders_[i], x, taps);
+    x = run(*encoders_[i], x, taps, dropout);
     skips.push_back(x);
     if (taps.complete()) return;
     x = down_[i](x);
     taps.offer(fmt::format("down{}", i), x);
   }
   if (taps.complete()) return;
-  x = x.add(run(*middle_, x, taps));
+  x = x.add(run(*middle_, x, taps, dropout));
   taps.offer("m.res", x);
   for (std::size_t i = 0; i < decoders_.size() && !taps.complete(); ++i) {
     x = up_[i](x);
     taps.offer(fmt::format("up{}", i), x);
-    x = run(*decoders_[i], x, taps);
+    x = run(*decoders_[i], x, taps, dropout);
     const at::Tensor& skip = skips[skips.size() - 1 - i];
     const std::int64_t frames = std::min(x.size(0), skip.size(0));
     x = x.narrow(0, 0, frames).add(skip.narrow(0, 0, frames));

@@ -43,13 +43,17 @@ class MrEncoder {
   ///   frames  [T, C] of the stem
   void operator()(const at::Tensor& frames, TapCollector& taps) const;
 
+  /// The projected frames [T, D] of the stem's frames [T, C], and all after them; whoever trains masks between the two.
+  at::Tensor project(const at::Tensor& frames) const;
+  void encode(const at::Tensor& projected, TapCollector& taps, const Dropout& dropout = {}) const;
+
   /// Frames for `samples` at each of the 3 R + 1 stages: the encoders, the middle, the decoders, the decoders' sums.
   std::vector<std::int64_t> frames(std::int64_t samples) const;
 
  private:
   class Block;
   /// The taps of `block` and what it gives, unless `taps` is complete before.
-  at::Tensor run(const Block& block, at::Tensor x, TapCollector& taps) const;
+  at::Tensor run(const Block& block, at::Tensor x, TapCollector& taps, const Dropout& dropout) const;
 
   MrConfig config_;
   ConvStem stem_;

@@ -3,22 +3,19 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/batch_norm.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv1d.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/layer_norm.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
-#include <algorithm>
+#include <utility>
 
 #include "core/upstreams/modules.h"
 
 namespace strata {
 namespace {
 
-constexpr double kNormEps = 1e-5;          // of batch norm and of data2vec's layer norms, whatever layer_norm_eps says
-constexpr std::int64_t kBlockPairs = 256;  // of frames: what they see takes 6 MB in a base model
+constexpr double kNormEps = 1e-5;  // of batch norm and of data2vec's layer norms, whatever layer_norm_eps says
+constexpr std::int64_t kFramesAtOnce = 2;
 
 at::Tensor take_weight(const WeightReader& conv, const std::vector<std::int64_t>& shape) {
   const std::string g = "parametrizations.weight.original0", v = "parametrizations.weight.original1";
@@ -59,42 +56,17 @@ PositionalConv::PositionalConv(const EncoderConfig& config, const WeightReader& 
 }
 
 void PositionalConv::add_block(const at::Tensor& weight, const at::Tensor& bias, bool norm) {
-  blocks_.push_back({weight, bias, norm, c10::GradMode::is_enabled() || !weight.is_cpu() ? at::Tensor() : pairs_of(weight)});
-}
-
-at::Tensor PositionalConv::pairs_of(const at::Tensor& weight) const {
-  const std::int64_t kernel = weight.size(2), width = weight.size(1);
-  const at::Tensor taps = weight.view({groups_, width, width, kernel}).permute({0, 3, 2, 1});  // [groups, K, in, out]
-  const at::Tensor pairs = at::zeros({groups_, kernel + 1, width, 2, width}, weight.options());
-  for (const std::int64_t frame : {0, 1}) pairs.narrow(1, frame, kernel).select(3, frame).copy_(taps);
-  return pairs.view({groups_, (kernel + 1) * width, 2 * width});
+  Block block{weight, bias, norm, {}};
+  if (!c10::GradMode::is_enabled() && weight.is_cpu()) block.frozen.emplace(weight, groups_, kFramesAtOnce);
+  blocks_.push_back(std::move(block));
 }
 
 at::Tensor PositionalConv::convolve(const Block& block, const at::Tensor& x) const {
-  if (!c10::GradMode::is_enabled() && block.pairs.defined()) return convolve_by_products(block, x);
-  const std::int64_t padding = block.weight.size(2) / 2;
-  const at::Tensor y = at::conv1d(x.t().unsqueeze(0), block.weight, block.bias, 1, padding, 1, groups_);
+  const std::int64_t before = block.weight.size(2) / 2;
+  if (!c10::GradMode::is_enabled() && block.frozen) return block.frozen->convolve(x, before).add_(block.bias);
+  if (x.is_cpu()) return convolve_groups(x, block.weight, groups_, before).add(block.bias);
+  const at::Tensor y = at::conv1d(x.t().unsqueeze(0), block.weight, block.bias, 1, before, 1, groups_);
   return y.narrow(2, 0, x.size(0)).squeeze(0).t();
-}
-
-at::Tensor PositionalConv::convolve_by_products(const Block& block, const at::Tensor& x) const {
-  const std::int64_t frames = x.size(0), width = x.size(1) / groups_, kernel = block.weight.size(2);
-  const std::int64_t pairs = (frames + 1) / 2, before = kernel / 2, rows = 2 * pairs + kernel - 1;
-  const at::Tensor padded = at::constant_pad_nd(x, {0, 0, before, rows - before - frames});
-  const at::Tensor grouped = padded.view({rows, groups_, width}).transpose(0, 1).contiguous();  // [groups, rows, width]
-  const at::Tensor out = at::empty({pairs, 2, groups_, width}, x.options());
-  for (std::int64_t first = 0; first < pairs; first += kBlockPairs) {
-    const std::int64_t count = std::min(kBlockPairs, pairs - first);
-    for (std::int64_t g = 0; g < groups_; ++g) {
-      // Row m is what frames 2 m and 2 m + 1 see: the K + 1 rows from 2 m on, which lie behind each other.
-      const at::Tensor seen = grouped[g]
-                                  .narrow(0, 2 * first, 2 * count + kernel - 1)
-                                  .as_strided({count, (kernel + 1) * width}, {2 * width, 1})
-                                  .contiguous();
-      out.narrow(0, first, count).select(2, g).copy_(seen.mm(block.pairs[g]).view({count, 2, width}));
-    }
-  }
-  return out.view({2 * pairs, x.size(1)}).narrow(0, 0, frames).add_(block.bias);
 }
 
 at::Tensor PositionalConv::operator()(const at::Tensor& x) const {

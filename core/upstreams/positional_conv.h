@@ -2,9 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <vector>
 
 #include "core/upstreams/encoder_config.h"
+#include "core/upstreams/grouped_convolution.h"
 #include "core/upstreams/weight_reader.h"
 
 namespace strata {
@@ -26,16 +28,11 @@ class PositionalConv {
   struct Block {
     at::Tensor weight, bias;  // [D, D / groups, K], [D]
     bool norm;
-    at::Tensor pairs;  // see `pairs_of`; undefined if bound while gradients are on
+    std::optional<GroupedWeight> frozen;  // where it was bound without gradients
   };
   void add_block(const at::Tensor& weight, const at::Tensor& bias, bool norm);
-  /// The convolution by LibTorch, through which gradients flow, or (without gradients) as matrix products, about 1.5
-  /// times as fast: [T, D] -> [T, D].
+  /// [T, D] -> [T, D], with the bias.
   at::Tensor convolve(const Block& block, const at::Tensor& x) const;
-  at::Tensor convolve_by_products(const Block& block, const at::Tensor& x) const;
-  /// The weight for two neighbouring frames at once, since one frame's D / groups columns are too few for a product to
-  /// be fast: [groups, (K + 1) D / groups, 2 D / groups].
-  at::Tensor pairs_of(const at::Tensor& weight) const;
   std::vector<Block> blocks_;
   std::int64_t groups_;
   at::Tensor bn_weight_, bn_bias_, bn_mean_, bn_var_;  // [D] or undefined

@@ -23,6 +23,13 @@ void TapCollector::offer(const std::string& name, const at::Tensor& state) {
   }
 }
 
+bool TapCollector::wants(const std::string& name) const {
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    if (names_[i] == name && !states_[i].defined()) return true;
+  }
+  return false;
+}
+
 std::vector<at::Tensor> TapCollector::states() && {
   for (std::size_t i = 0; i < names_.size(); ++i) {
     if (!states_[i].defined()) throw InternalError("an upstream did not make its tap " + names_[i]);

@@ -19,6 +19,9 @@ class TapCollector {
   /// Keeps `state` [T, D] if it is wanted; it must not be written to afterwards.
   void offer(const std::string& name, const at::Tensor& state);
 
+  /// True if a state of this name is still to come.
+  bool wants(const std::string& name) const;
+
   bool complete() const { return missing_ == 0; }
 
   /// The states in the order asked for. Throws InternalError if one was never offered.

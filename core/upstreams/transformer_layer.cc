@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/clone.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -47,9 +48,9 @@ TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& w
     : width_(c.hidden_size),
       heads_(c.num_attention_heads),
       pre_norm_(c.do_stable_layer_norm),
-      query_key_value_(c.hidden_size, c.hidden_size,
-                       {weights.scope("attention.q_proj"), weights.scope("attention.k_proj"),
-                        weights.scope("attention.v_proj")}),
+      query_key_value_(
+          c.hidden_size, c.hidden_size,
+          {weights.scope("attention.q_proj"), weights.scope("attention.k_proj"), weights.scope("attention.v_proj")}),
       out_(c.hidden_size, c.hidden_size, weights.scope("attention.out_proj")),
       attention_norm_(c.hidden_size, c.layer_norm_eps, weights.scope("layer_norm")),
       final_norm_(c.hidden_size, c.layer_norm_eps, weights.scope("final_layer_norm")),
@@ -60,13 +61,24 @@ TransformerLayer::TransformerLayer(const EncoderConfig& c, const WeightReader& w
   gate_const_ = weights.take("attention.gru_rel_pos_const", {1, heads_, 1, 1});
 }
 
-at::Tensor TransformerLayer::operator()(const at::Tensor& x, const at::Tensor& positions) const {
+at::Tensor TransformerLayer::operator()(const at::Tensor& x, const at::Tensor& positions, const Dropout& dropout,
+                                        at::Tensor* inner) const {
+  const auto attended = [&](const at::Tensor& input) {
+    at::Tensor y = attend(input, positions);
+    return dropout ? dropout(y) : y;
+  };
   if (pre_norm_) {
-    const at::Tensor h = add_to(x, attend(attention_norm_(x), positions));
-    return add_to(h, feed_forward(final_norm_(h)));
+    const at::Tensor h = add_to(x, attended(attention_norm_(x)));
+    return add_to(h, feed_forward(final_norm_(h), dropout, inner));
   }
-  const at::Tensor h = attention_norm_(add_to(x, attend(x, positions)));
-  return final_norm_(add_to(h, feed_forward(h)));
+  const at::Tensor h = attention_norm_(add_to(x, attended(x)));
+  return final_norm_(add_to(h, feed_forward(h, dropout, inner)));
+}
+
+at::Tensor TransformerLayer::feed_forward(const at::Tensor& x, const Dropout& dropout, at::Tensor* inner) const {
+  at::Tensor y = feed_forward(x);
+  if (inner) *inner = c10::GradMode::is_enabled() ? y : y.clone();  // which is otherwise written over
+  return dropout ? dropout(y) : y;
 }
 
 // In blocks of equal size, so that the widest tensor of a layer stays in the cache.
@@ -81,14 +93,20 @@ at::Tensor TransformerLayer::feed_forward(const at::Tensor& x) const {
   return out;
 }
 
-at::Tensor TransformerLayer::by_head(const at::Tensor& y, std::int64_t part) const {
-  return y.narrow(1, part * width_, width_).view({1, y.size(0), heads_, width_ / heads_}).transpose(1, 2);
+at::Tensor TransformerLayer::by_head(const at::Tensor& y) const {
+  return y.view({1, y.size(0), heads_, width_ / heads_}).transpose(1, 2);
+}
+
+std::vector<at::Tensor> TransformerLayer::queries_keys_values(const at::Tensor& x) const {
+  std::vector<at::Tensor> parts = query_key_value_(x).chunk(3, 1);
+  for (at::Tensor& part : parts) part = by_head(part);
+  return parts;
 }
 
 at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& positions) const {
   if (gate_) return out_(attend_gated(x, positions).transpose(1, 2).reshape(x.sizes()));
-  const at::Tensor qkv = query_key_value_(x);
-  const at::Tensor y = at::scaled_dot_product_attention(by_head(qkv, 0), by_head(qkv, 1), by_head(qkv, 2));
+  const std::vector<at::Tensor> qkv = queries_keys_values(x);
+  const at::Tensor y = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
   return out_(y.transpose(1, 2).reshape(x.sizes()));
 }
 
@@ -96,8 +114,8 @@ at::Tensor TransformerLayer::attend(const at::Tensor& x, const at::Tensor& posit
 // from the last to the first, for then the windows of the line that are their rows of P lie in the order of memory.
 at::Tensor TransformerLayer::attend_gated(const at::Tensor& x, const at::Tensor& positions) const {
   const std::int64_t frames = x.size(0);
-  const at::Tensor qkv = query_key_value_(x), g = gate(x).flip(2);
-  const at::Tensor q = by_head(qkv, 0).flip(2), k = by_head(qkv, 1), v = by_head(qkv, 2);
+  const std::vector<at::Tensor> qkv = queries_keys_values(x);
+  const at::Tensor q = qkv[0].flip(2), k = qkv[1], v = qkv[2], g = gate(x).flip(2);
   std::vector<at::Tensor> blocks;
   for (std::int64_t first = 0; first < frames; first += kQueryBlock) {
     const std::int64_t count = std::min(kQueryBlock, frames - first);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "core/upstreams/encoder_config.h"
 #include "core/upstreams/modules.h"
@@ -39,14 +40,21 @@ class TransformerLayer {
 
   ///   x          [T, D]
   ///   positions  of RelativePositions where the config has buckets, otherwise undefined
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& positions) const;
+  ///   dropout    where it is given, on the outputs of both parts before their residual
+  ///   inner      where it is given, receives W2 gelu(W1 ..), before that dropout
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& positions, const Dropout& dropout = {},
+                        at::Tensor* inner = nullptr) const;
 
  private:
   /// W2 gelu(W1 x).
   at::Tensor feed_forward(const at::Tensor& x) const;
+  /// The same, dropped out, after `inner` has seen it.
+  at::Tensor feed_forward(const at::Tensor& x, const Dropout& dropout, at::Tensor* inner) const;
   at::Tensor attend(const at::Tensor& x, const at::Tensor& positions) const;
-  /// Columns `part` D .. of y [T, n D] -> [1, heads, T, D / heads].
-  at::Tensor by_head(const at::Tensor& y, std::int64_t part = 0) const;
+  /// y [T, D], a part of a wider tensor perhaps -> [1, heads, T, D / heads].
+  at::Tensor by_head(const at::Tensor& y) const;
+  /// The three of them. Cut as one, so that their gradients are put together as one.
+  std::vector<at::Tensor> queries_keys_values(const at::Tensor& x) const;
   at::Tensor gate(const at::Tensor& x) const;
   at::Tensor attend_gated(const at::Tensor& x, const at::Tensor& positions) const;
 

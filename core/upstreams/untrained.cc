@@ -12,6 +12,7 @@
 #include "core/base/random.h"
 #include "core/tensor/safetensors.h"
 #include "core/upstreams/encoder_config.h"
+#include "core/upstreams/encoder_weights.h"
 
 namespace strata {
 namespace {
@@ -31,16 +32,6 @@ class RandomWeights {
 
   void constant(const std::string& name, std::int64_t size, double value) {
     tensors[name] = at::full({size}, value, at::kFloat);
-  }
-
-  void linear(const std::string& name, std::int64_t in, std::int64_t out) {
-    normal(name + ".weight", {out, in}, 1.0 / std::sqrt(static_cast<double>(in)));
-    constant(name + ".bias", out, 0.0);
-  }
-
-  void norm(const std::string& name, std::int64_t width) {
-    constant(name + ".weight", width, 1.0);
-    constant(name + ".bias", width, 0.0);
   }
 
   NamedTensors tensors;
@@ -66,45 +57,34 @@ EncoderConfig config_of(const UntrainedOptions& options) {
   return config;
 }
 
-void add_stem(const EncoderConfig& c, RandomWeights& weights) {
-  std::int64_t in = 1;
-  for (std::size_t i = 0; i < c.conv_dim.size(); ++i) {
-    const std::string layer = fmt::format("feature_extractor.conv_layers.{}", i);
-    weights.normal(layer + ".conv.weight", {c.conv_dim[i], in, c.conv_kernel[i]},
-                   std::sqrt(2.0 / (in * c.conv_kernel[i])));
-    if (i == 0) weights.norm(layer + ".layer_norm", c.conv_dim[i]);
-    in = c.conv_dim[i];
-  }
-  weights.norm("feature_projection.layer_norm", in);
-  weights.linear("feature_projection.projection", in, c.hidden_size);
-}
-
-void add_positions(const EncoderConfig& c, RandomWeights& weights) {
-  const std::string conv = "encoder.pos_conv_embed.conv.";
-  const std::int64_t kernel = c.num_conv_pos_embeddings, d = c.hidden_size;
-  weights.normal(conv + "parametrizations.weight.original1", {d, d / c.num_conv_pos_embedding_groups, kernel},
-                 2.0 / std::sqrt(static_cast<double>(kernel * d)));
-  const at::Tensor& v = weights.tensors.at(conv + "parametrizations.weight.original1");
-  weights.tensors[conv + "parametrizations.weight.original0"] =
-      v.to(at::kDouble).square().sum(at::IntArrayRef({0, 1}), /*keepdim=*/true).sqrt().to(at::kFloat);
-  weights.constant(conv + "bias", d, 0.0);
-}
-
 NamedTensors make_weights(const EncoderConfig& c, std::int64_t seed) {
   RandomWeights weights(seed);
   weights.normal("masked_spec_embed", {c.hidden_size}, 1.0);
-  add_stem(c, weights);
-  add_positions(c, weights);
-  weights.norm("encoder.layer_norm", c.hidden_size);
-  for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    const std::string layer = fmt::format("encoder.layers.{}.", i);
-    for (const char* part : {"q", "k", "v", "out"}) {
-      weights.linear(layer + "attention." + part + "_proj", c.hidden_size, c.hidden_size);
+  std::string direction;  // of the positional convolution
+  for (const WeightSpec& spec : encoder_weights(c)) {
+    switch (spec.role) {
+      case WeightRole::kConvolution:
+        weights.normal(spec.name, spec.shape, std::sqrt(2.0 / spec.fan_in));
+        break;
+      case WeightRole::kPosition:
+        direction = spec.name;
+        weights.normal(spec.name, spec.shape, 2.0 / std::sqrt(static_cast<double>(spec.shape[2] * c.hidden_size)));
+        break;
+      case WeightRole::kPositionNorm:
+        weights.tensors[spec.name] = weights.tensors.at(direction)
+                                         .to(at::kDouble)
+                                         .square()
+                                         .sum(at::IntArrayRef({0, 1}), /*keepdim=*/true)
+                                         .sqrt()
+                                         .to(at::kFloat);
+        break;
+      case WeightRole::kProjection:
+      case WeightRole::kLinear:
+        weights.normal(spec.name, spec.shape, 1.0 / std::sqrt(static_cast<double>(spec.fan_in)));
+        break;
+      default:
+        weights.constant(spec.name, spec.shape[0], spec.role == WeightRole::kNormWeight ? 1.0 : 0.0);
     }
-    weights.norm(layer + "layer_norm", c.hidden_size);
-    weights.norm(layer + "final_layer_norm", c.hidden_size);
-    weights.linear(layer + "feed_forward.intermediate_dense", c.hidden_size, c.intermediate_size);
-    weights.linear(layer + "feed_forward.output_dense", c.intermediate_size, c.hidden_size);
   }
   return std::move(weights.tensors);
 }

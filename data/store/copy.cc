@@ -85,7 +85,7 @@ void copy_shard(const FeatureStore& store, const ShardPlan& plan, const fs::path
   require_whole(ShardReader(from, store.taps_of(plan), store.description().type));
   const MappedFile frames(from);
   const std::string sidecar = read_file(sidecar_path(from));
-  write_files_atomically({{sidecar_path(to), sidecar}, {to, {frames.data(), frames.size_bytes()}}});
+  write_files_atomically({{sidecar_path(to), {sidecar}}, {to, {{frames.data(), frames.size_bytes()}}}});
 }
 
 void check_target(const FeatureStore& from, const fs::path& to, const std::vector<Work>& all) {

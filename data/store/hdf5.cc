@@ -72,6 +72,22 @@ std::int64_t contiguous_offset(const OpenSet& set, hsize_t rows, const std::stri
   return offset == HADDR_UNDEF ? 0 : static_cast<std::int64_t>(offset);
 }
 
+Extent locate_list(const Id& parent, const std::string& name, const Id& type, const char* type_name,
+                   const std::string& place) {
+  const OpenSet set(parent, name, place);
+  hsize_t rows = 0;
+  if (H5Sget_simple_extent_ndims(set.space.get()) != 1 ||
+      H5Sget_simple_extent_dims(set.space.get(), &rows, nullptr) != 1 || H5Tequal(set.type.get(), type.get()) <= 0 ||
+      H5Pget_layout(set.creation.get()) != H5D_CONTIGUOUS) {
+    throw DataError(fmt::format("{} \"{}\": expected a contiguous list of {}", place, name, type_name));
+  }
+  Extent extent;
+  extent.offset_bytes = contiguous_offset(set, rows, name, place);
+  extent.rows = static_cast<std::int64_t>(rows);
+  extent.columns = 1;
+  return extent;
+}
+
 /// The rows of a chunk if chunks are of whole rows and their filters shuffle and deflate; else 0.
 std::int64_t deflated_chunk_rows(const OpenSet& set, hsize_t columns) {
   hsize_t chunk[2] = {0, 0};
@@ -212,6 +228,17 @@ void write_dataset(const Id& parent, const std::string& name, const Id& type, co
   check(H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), place, ("write " + name).c_str());
 }
 
+void reserve_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
+                     const std::string& place) {
+  const Id space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose);
+  const Id properties = plain_creation();
+  H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);
+  const Id set(
+      check(H5Dcreate2(parent.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+            place, ("create " + name).c_str()),
+      H5Dclose);
+}
+
 void write_chunks(const Id& parent, const std::string& name, const Id& type, std::int64_t rows, std::int64_t columns,
                   std::int64_t chunk_rows, const std::vector<std::string>& chunks, const std::string& place) {
   // The level is only a note for readers; the chunks come deflated.
@@ -234,6 +261,11 @@ void write_chunks(const Id& parent, const std::string& name, const Id& type, std
     check(H5Dwrite_chunk(set.get(), H5P_DEFAULT, 0, first, chunks[c].size(), chunks[c].data()), place,
           ("write " + name).c_str());
   }
+}
+
+void write_int16s(const Id& parent, const std::string& name, const std::vector<std::int16_t>& values,
+                  const std::string& place) {
+  write_dataset(parent, name, Id(H5Tcopy(H5T_STD_I16LE), H5Tclose), {values.size()}, values.data(), place);
 }
 
 void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place) {
@@ -330,19 +362,11 @@ Extent locate(const Id& parent, const std::string& name, StoredType expected, co
 }
 
 Extent locate_floats(const Id& parent, const std::string& name, const std::string& place) {
-  const OpenSet set(parent, name, place);
-  hsize_t rows = 0;
-  if (H5Sget_simple_extent_ndims(set.space.get()) != 1 ||
-      H5Sget_simple_extent_dims(set.space.get(), &rows, nullptr) != 1 ||
-      H5Tequal(set.type.get(), make_type(StoredType::kFloat32).get()) <= 0 ||
-      H5Pget_layout(set.creation.get()) != H5D_CONTIGUOUS) {
-    throw DataError(fmt::format("{} \"{}\": expected a contiguous list of float32", place, name));
-  }
-  Extent extent;
-  extent.offset_bytes = contiguous_offset(set, rows, name, place);
-  extent.rows = static_cast<std::int64_t>(rows);
-  extent.columns = 1;
-  return extent;
+  return locate_list(parent, name, make_type(StoredType::kFloat32), "float32", place);
+}
+
+Extent locate_int16s(const Id& parent, const std::string& name, const std::string& place) {
+  return locate_list(parent, name, Id(H5Tcopy(H5T_STD_I16LE), H5Tclose), "int16", place);
 }
 
 }  // namespace strata::hdf5

@@ -70,6 +70,10 @@ std::string_view bytes_of_image(const Id& file, const std::string& place);
 Id open_file(const std::filesystem::path& path);
 Id create_group(const Id& parent, const std::string& name, const std::string& place);
 
+/// Makes a contiguous, uncompressed dataset whose values are not in the image: they are put into the file where it lies.
+void reserve_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
+                     const std::string& place);
+
 /// Writes a contiguous, uncompressed dataset in native layout of `type` (values given in that type) without time stamps,
 /// so that equal content makes equal files.
 void write_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
@@ -78,6 +82,8 @@ void write_dataset(const Id& parent, const std::string& name, const Id& type, co
 /// (chunk.h).
 void write_chunks(const Id& parent, const std::string& name, const Id& type, std::int64_t rows, std::int64_t columns,
                   std::int64_t chunk_rows, const std::vector<std::string>& chunks, const std::string& place);
+void write_int16s(const Id& parent, const std::string& name, const std::vector<std::int16_t>& values,
+                  const std::string& place);
 void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place);
 void write_uint64s(const Id& parent, const std::string& name, const std::vector<std::uint64_t>& values, const std::string& place);
 /// Fixed-length UTF-8, zero-padded to the longest.
@@ -113,5 +119,7 @@ inline constexpr std::int64_t kMaxChunks = 1 << 14;
 Extent locate(const Id& parent, const std::string& name, StoredType type, const std::string& place);
 /// The same of a contiguous float32 list [rows]; columns is 1.
 Extent locate_floats(const Id& parent, const std::string& name, const std::string& place);
+/// The same of a contiguous int16 list.
+Extent locate_int16s(const Id& parent, const std::string& name, const std::string& place);
 
 }  // namespace strata::hdf5

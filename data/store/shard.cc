@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,23 +14,13 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/file_group.h"
+#include "data/store/checksum.h"
 #include "data/store/chunk.h"
 #include "data/store/int8.h"
 #include "data/store/shard_image.h"
 
 namespace strata {
 namespace {
-
-/// XXH3-64 of bytes that come piece by piece.
-class Checksum {
- public:
-  Checksum() { XXH3_64bits_reset(state_.get()); }
-  void add(std::span<const std::byte> bytes) { XXH3_64bits_update(state_.get(), bytes.data(), bytes.size()); }
-  std::uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
-
- private:
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_{XXH3_createState(), XXH3_freeState};
-};
 
 /// The tables: all of a file but `frames` (sorted by offset, not overlapping).
 std::vector<ByteRange> outside(std::int64_t size, const std::vector<ByteRange>& frames) {
@@ -60,10 +49,6 @@ void advise(const MappedFile& file, const ByteRange& range, int advice) {
             advice);
 }
 
-std::span<const std::byte> bytes_of_tensor(const at::Tensor& tensor) {
-  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
-}
-
 bool lies_in(std::int64_t offset, std::int64_t rows, std::int64_t row_bytes, std::int64_t size_bytes) {
   return offset >= 0 && rows >= 0 && rows <= size_bytes / row_bytes && offset <= size_bytes - rows * row_bytes;
 }
@@ -80,13 +65,34 @@ bool frames_fit(const hdf5::Extent& frames, std::int64_t row_bytes, std::int64_t
   return true;
 }
 
+std::vector<ByteRange> ranges_of(const ShardImage& image) {
+  std::vector<ByteRange> ranges;
+  for (const FrameData& data : image.frames) ranges.push_back(data.range);
+  return ranges;
+}
+
 Json make_sidecar(const ShardImage& image, const std::vector<FailedUtterance>& failed) {
   const auto size = static_cast<std::int64_t>(image.bytes.size());
-  const std::uint64_t checksum = checksum_of(outside(size, image.frames), image.bytes.data());
+  const std::uint64_t checksum = checksum_of(outside(size, ranges_of(image)), image.bytes.data());
   Json sidecar = {{"size_bytes", size}, {"checksum", fmt::format("{:016x}", checksum)}, {"frame_data", Json::array()}, {"failed", Json::array()}};
-  for (const ByteRange& range : image.frames) sidecar["frame_data"].push_back({range.offset, range.length});
+  for (const ByteRange& range : ranges_of(image)) sidecar["frame_data"].push_back({range.offset, range.length});
   for (const FailedUtterance& f : failed) sidecar["failed"].push_back({{"id", f.id}, {"reason", f.reason}});
   return sidecar;
+}
+
+/// The file: the image, with the frames where they belong.
+std::vector<std::string_view> pieces_of(const ShardImage& image) {
+  std::vector<std::string_view> pieces;
+  std::size_t position = 0;
+  for (const FrameData& data : image.frames) {
+    const auto offset = static_cast<std::size_t>(data.range.offset);
+    pieces.push_back(image.bytes.substr(position, offset - position));
+    for (const at::Tensor& tensor : data.values)
+      pieces.emplace_back(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
+    position = offset + static_cast<std::size_t>(data.values.empty() ? 0 : data.range.length);
+  }
+  pieces.push_back(image.bytes.substr(position));
+  return pieces;
 }
 
 }  // namespace
@@ -99,7 +105,7 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
   const ShardImage image = make_image(path.string(), taps, type, utterances, compression);
   const std::string sidecar = make_sidecar(image, failed).dump(1) + "\n";
   try {
-    write_files_atomically({{sidecar_path(path), sidecar}, {path, image.bytes}});
+    write_files_atomically({{sidecar_path(path), {sidecar}}, {path, pieces_of(image)}});
   } catch (...) {
     // It may have its name already and only the folder could not be flushed: it goes first, or it would lack its sidecar.
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) ::unlink(sidecar_path(path).c_str());
@@ -256,8 +262,8 @@ bool ShardReader::is_whole(std::size_t tap, std::size_t utterance) const {
   try {
     const StoredFrames frames = stored(tap, utterance);
     Checksum checksum;
-    checksum.add(bytes_of_tensor(frames.values));
-    if (frames.scale.defined()) checksum.add(bytes_of_tensor(frames.scale));
+    checksum.add(frames.values);
+    if (frames.scale.defined()) checksum.add(frames.scale);
     return checksum.value() == taps_[tap].checksum[utterance];
   } catch (const DataError&) {
     return false;  // a chunk that does not inflate

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "core/base/error.h"
-#include "core/base/hash.h"
+#include "data/store/checksum.h"
 #include "data/store/chunk.h"
 #include "data/store/int8.h"
 
@@ -22,32 +22,25 @@ struct PackedTap {
   std::vector<std::int64_t> first, count;
   std::vector<std::uint64_t> checksum;
   std::int64_t rows = 0;
-  std::vector<char> frames;         // empty if there are chunks
-  std::vector<float> scale;         // of int8
+  std::vector<at::Tensor> frames;   // empty if there are chunks
+  std::vector<at::Tensor> scale;    // of int8
   std::int64_t chunk_rows = 0;      // 0: not compressed
   std::vector<std::string> chunks;  // deflated
 };
 
-template <class T>
-void append(const at::Tensor& tensor, std::vector<T>& to) {
-  const auto* from = static_cast<const T*>(tensor.const_data_ptr());
-  to.insert(to.end(), from, from + tensor.nbytes() / sizeof(T));
-}
-
-/// Appends the bytes to be stored; returns their checksum.
+/// Appends what is to be stored; returns its checksum.
 std::uint64_t pack(const at::Tensor& features, const at::Tensor& scale, hdf5::StoredType type, PackedTap& tap) {
-  const std::size_t before = tap.frames.size();
-  const auto added = [&] { return std::as_bytes(std::span(tap.frames).subspan(before)); };
+  Checksum checksum;
   if (type != hdf5::StoredType::kInt8) {
-    append(features, tap.frames);
-    return xxh3(added());
+    tap.frames.push_back(features);
+  } else {
+    const Int8Frames frames = scale.defined() ? Int8Frames{features, scale} : to_int8(features);
+    tap.frames.push_back(frames.values);
+    tap.scale.push_back(frames.scale);
   }
-  const Int8Frames frames = scale.defined() ? Int8Frames{features, scale} : to_int8(features);
-  append(frames.values, tap.frames);
-  std::vector<char> both(tap.frames.begin() + static_cast<std::ptrdiff_t>(before), tap.frames.end());
-  append(frames.scale, both);
-  append(frames.scale, tap.scale);
-  return xxh3(std::as_bytes(std::span(both)));
+  checksum.add(tap.frames.back());
+  if (type == hdf5::StoredType::kInt8) checksum.add(tap.scale.back());
+  return checksum.value();
 }
 
 void compress(std::int64_t width, hdf5::StoredType type, PackedTap& tap) {
@@ -56,23 +49,30 @@ void compress(std::int64_t width, hdf5::StoredType type, PackedTap& tap) {
       (tap.rows + hdf5::kMaxChunks - 1) / hdf5::kMaxChunks;  // rows, so that there are not too many chunks
   tap.chunk_rows = std::min(tap.rows, std::max({(kChunkBytes + row_bytes - 1) / row_bytes, most, std::int64_t{1}}));
   const std::int64_t chunk_bytes = tap.chunk_rows * row_bytes;
-  tap.frames.resize(static_cast<std::size_t>((tap.rows + tap.chunk_rows - 1) / tap.chunk_rows *
-                                             chunk_bytes));  // the last is filled up with zeros
-  for (std::size_t from = 0; from < tap.frames.size(); from += static_cast<std::size_t>(chunk_bytes)) {
-    tap.chunks.push_back(
-        deflate_chunk({tap.frames.data() + from, static_cast<std::size_t>(chunk_bytes)}, hdf5::bytes_of(type)));
+  std::vector<char> chunk;
+  const auto deflate = [&] {
+    chunk.resize(static_cast<std::size_t>(chunk_bytes));  // the last is filled up with zeros
+    tap.chunks.push_back(deflate_chunk(chunk, hdf5::bytes_of(type)));
+    chunk.clear();
+  };
+  for (const at::Tensor& frames : tap.frames) {
+    const auto* from = static_cast<const char*>(frames.const_data_ptr());
+    for (const char* const end = from + frames.nbytes(); from != end;) {
+      const std::int64_t room = chunk_bytes - static_cast<std::int64_t>(chunk.size());
+      const std::int64_t taken = std::min<std::int64_t>(room, end - from);
+      chunk.insert(chunk.end(), from, from + taken);
+      from += taken;
+      if (taken == room) deflate();
+    }
   }
+  if (!chunk.empty()) deflate();
   tap.frames.clear();
-  tap.frames.shrink_to_fit();
 }
 
 PackedTap pack_tap(std::size_t index, std::int64_t width, hdf5::StoredType type,
                    const std::vector<ShardUtterance>& utterances, hdf5::Compression compression,
                    const std::string& place) {
   PackedTap tap;
-  std::int64_t all_rows = 0;
-  for (const ShardUtterance& utterance : utterances) all_rows += utterance.features.at(index).size(0);
-  tap.frames.reserve(static_cast<std::size_t>(all_rows * width * hdf5::bytes_of(type)));
   for (const ShardUtterance& utterance : utterances) {
     const at::Tensor& features = utterance.features.at(index);
     const at::Tensor scale = utterance.scales.empty() ? at::Tensor() : utterance.scales.at(index);
@@ -95,7 +95,8 @@ PackedTap pack_tap(std::size_t index, std::int64_t width, hdf5::StoredType type,
 std::size_t packed_bytes(const std::vector<PackedTap>& taps) {
   std::size_t bytes = 0;
   for (const PackedTap& tap : taps) {
-    bytes += tap.frames.size() + tap.scale.size() * sizeof(float);
+    for (const at::Tensor& frames : tap.frames) bytes += frames.nbytes();
+    for (const at::Tensor& scale : tap.scale) bytes += scale.nbytes();
     for (const std::string& chunk : tap.chunks) bytes += chunk.size();
   }
   return bytes;
@@ -107,12 +108,12 @@ void write_tap(const hdf5::Id& group, std::int64_t width, hdf5::StoredType type,
   if (tap.chunk_rows > 0) {
     hdf5::write_chunks(group, "frames", element, tap.rows, width, tap.chunk_rows, tap.chunks, place);
   } else {
-    hdf5::write_dataset(group, "frames", element, {static_cast<hsize_t>(tap.rows), static_cast<hsize_t>(width)},
-                        tap.frames.data(), place);
+    hdf5::reserve_dataset(group, "frames", element, {static_cast<hsize_t>(tap.rows), static_cast<hsize_t>(width)},
+                          place);
   }
   if (type == hdf5::StoredType::kInt8) {
-    hdf5::write_dataset(group, "scale", hdf5::make_type(hdf5::StoredType::kFloat32), {static_cast<hsize_t>(tap.rows)},
-                        tap.scale.data(), place);
+    hdf5::reserve_dataset(group, "scale", hdf5::make_type(hdf5::StoredType::kFloat32), {static_cast<hsize_t>(tap.rows)},
+                          place);
   }
   hdf5::write_int64s(group, "first", tap.first, place);
   hdf5::write_int64s(group, "count", tap.count, place);
@@ -139,10 +140,11 @@ void write_tables(const hdf5::Id& file, const std::vector<Tap>& taps, hdf5::Stor
   }
 }
 
-void add_ranges(const hdf5::Extent& extent, std::int64_t element_bytes, std::vector<ByteRange>& ranges) {
-  for (const hdf5::ChunkPlace& chunk : extent.chunks) ranges.push_back({chunk.offset_bytes, chunk.size_bytes});
+void add_frames(const hdf5::Extent& extent, std::int64_t element_bytes, std::vector<at::Tensor> values,
+                std::vector<FrameData>& frames) {
+  for (const hdf5::ChunkPlace& chunk : extent.chunks) frames.push_back({{chunk.offset_bytes, chunk.size_bytes}, {}});
   if (extent.chunk_rows == 0 && extent.rows > 0)
-    ranges.push_back({extent.offset_bytes, extent.rows * extent.columns * element_bytes});
+    frames.push_back({{extent.offset_bytes, extent.rows * extent.columns * element_bytes}, std::move(values)});
 }
 
 }  // namespace
@@ -162,16 +164,15 @@ ShardImage make_image(const std::string& place, const std::vector<Tap>& taps, hd
   hdf5::silence();
   image.file = hdf5::create_image(place, packed_bytes(packed) + kTableBytes);
   write_tables(image.file, taps, type, utterances, packed, place);
-  packed.clear();
   image.bytes = hdf5::bytes_of_image(image.file, place);
-  for (const Tap& tap : taps) {
-    const std::string group = "taps/" + tap.name;
-    add_ranges(hdf5::locate(image.file, group + "/frames", type, place), hdf5::bytes_of(type), image.frames);
+  for (std::size_t t = 0; t < taps.size(); ++t) {
+    const std::string group = "taps/" + taps[t].name;
+    add_frames(hdf5::locate(image.file, group + "/frames", type, place), hdf5::bytes_of(type), packed[t].frames,
+               image.frames);
     if (type != hdf5::StoredType::kInt8) continue;
-    add_ranges(hdf5::locate_floats(image.file, group + "/scale", place), sizeof(float), image.frames);
+    add_frames(hdf5::locate_floats(image.file, group + "/scale", place), sizeof(float), packed[t].scale, image.frames);
   }
-  std::sort(image.frames.begin(), image.frames.end(),
-            [](const ByteRange& a, const ByteRange& b) { return a.offset < b.offset; });
+  std::ranges::sort(image.frames, {}, [](const FrameData& data) { return data.range.offset; });
   return image;
 }
 

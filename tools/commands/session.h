@@ -47,6 +47,7 @@ std::string version_text();
 /// Each adds its subcommand to `app` and sets `session.run` when it is the one parsed.
 void add_extract(CLI::App& app, Session& session);
 void add_sweep(CLI::App& app, Session& session);
+void add_pretrain(CLI::App& app, Session& session);
 void add_status(CLI::App& app, Session& session);
 void add_compare(CLI::App& app, Session& session);
 void add_report(CLI::App& app, Session& session);

@@ -8,6 +8,7 @@
 #include "core/base/nearest.h"
 #include "core/config/overrides.h"
 #include "data/store/hdf5.h"
+#include "trainers/study/corpus_entries.h"
 
 namespace strata {
 namespace {
@@ -65,14 +66,24 @@ TaskEntry read_task(FieldReader reader, const std::map<std::string, CorpusEntry>
   return entry;
 }
 
-/// A name becomes a folder, so it must be a plain one.
+}  // namespace
+
 void check_name(const FieldReader& reader, const std::string& name) {
   const bool plain = !name.empty() && name.front() != '.' &&
                      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == std::string::npos;
   if (!plain) reader.fail(name, "a name may have letters, digits, '_', '-' and '.', and must not start with '.'");
 }
 
-}  // namespace
+std::map<std::string, CorpusEntry> read_corpora(FieldReader& study, const fs::path& root) {
+  std::map<std::string, CorpusEntry> entries;
+  FieldReader corpora = study.child("corpora");
+  for (const std::string& name : corpora.keys()) {
+    check_name(corpora, name);
+    entries[name] = read_corpus(corpora.require(name), root, study.file(), "/corpora/" + name);
+  }
+  if (entries.empty()) study.fail("corpora", "the study has no corpus");
+  return entries;
+}
 
 Study read_study(const fs::path& file, const std::vector<std::string>& overrides) {
   Study study;
@@ -88,17 +99,12 @@ Study read_study(const fs::path& file, const std::vector<std::string>& overrides
   study.output = (study.root / require_text(reader, "output")).lexically_normal();
   study.store = (study.root / require_text(reader, "store")).lexically_normal();
 
-  FieldReader corpora = reader.child("corpora");
-  for (const std::string& name : corpora.keys()) {
-    check_name(corpora, name);
-    study.corpora[name] = read_corpus(corpora.require(name), study.root, file.string(), "/corpora/" + name);
-  }
+  study.corpora = read_corpora(reader, study.root);
   FieldReader upstreams = reader.child("upstreams");
   for (const std::string& name : upstreams.keys()) {
     check_name(upstreams, name);
     study.upstreams[name] = read_upstream(upstreams.child(name));
   }
-  if (study.corpora.empty()) reader.fail("corpora", "the study has no corpus");
   if (study.upstreams.empty()) reader.fail("upstreams", "the study has no upstream");
   if (reader.has("tasks")) {
     FieldReader tasks = reader.child("tasks");
@@ -121,6 +127,8 @@ Study read_study(const fs::path& file, const std::vector<std::string>& overrides
   reader.flag("rewrites", study.rewrites, "");
   reader.text("verify", study.verify, "", {"once", "always", "never"});
   reader.flag("allow_missing", study.allow_missing, "");
+  Json pretrain;  // read by `strata pretrain`
+  reader.json("pretrain", pretrain, "");
   reader.finish("a study");
   return study;
 }

@@ -60,13 +60,24 @@ TEST(File, KeepsTheOldContentIfTheDiskIsFull) {
   EXPECT_EQ(read_file(folder / "file"), "old");
 }
 
+TEST(File, IsWrittenFromPieces) {
+  const fs::path path = fresh_folder() / "file";
+  std::vector<std::string> pieces;
+  for (const std::size_t size : {0, 3, 300'000, 100'000, 100'000, 100'000, 1, 262'144, 262'145, 0, 5})
+    pieces.emplace_back(size, static_cast<char>('a' + pieces.size()));
+  std::string whole;
+  for (const std::string& piece : pieces) whole += piece;
+  write_files_atomically({{path, {pieces.begin(), pieces.end()}}});
+  EXPECT_TRUE(read_file(path) == whole);
+}
+
 TEST(File, OfAGroupIsNotNewIfAnotherCannotBeWritten) {
   const fs::path folder = fresh_folder();
-  write_files_atomically({{folder / "new/one", "1"}, {folder / "new/other", "2"}});
+  write_files_atomically({{folder / "new/one", {"1"}}, {folder / "new/other", {"2"}}});
   EXPECT_EQ(read_file(folder / "new/one") + read_file(folder / "new/other"), "12");
   fs::create_directories(folder / "new/other.part");
   EXPECT_EQ(error_of<FileError>([&] {
-              write_files_atomically({{folder / "new/one", "3"}, {folder / "new/other", "4"}});
+              write_files_atomically({{folder / "new/one", {"3"}}, {folder / "new/other", {"4"}}});
             }),
             (folder / "new/other.part").string() + ": cannot create: Is a directory");
   EXPECT_EQ(read_file(folder / "new/one"), "1");
