@@ -5,7 +5,7 @@
 namespace strata {
 
 /// The convolution of a wave, one input channel and many outputs: out[t, c] = shift[c] + sum_k x[t stride + k] w[k, c].
-/// As a product of matrices it has so few terms a sum that it takes 13 times as long as its arithmetic.
+/// As a product of matrices it would have so few terms a sum that copying and writing take longer than its arithmetic.
 ///   x         [(rows - 1) stride + kernel]
 ///   w         [kernel, width]
 ///   shift     [width], or nullptr for none

@@ -37,6 +37,9 @@ bool is_table(const std::string& name) {
 
 Work work_on(const FeatureStore& from, const std::string& corpus) {
   const fs::path folder = from.corpus_folder(corpus);
+  if (is_replacing(folder))
+    throw ConfigError(fmt::format("{}: `strata strip` is at work there, or was interrupted; run it again first",
+                                  folder.string()));
   const CorpusPlan plan = CorpusPlan::load(folder);
   Work work;
   std::set<std::string> of_shards;

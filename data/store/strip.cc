@@ -217,9 +217,11 @@ std::vector<CorpusUse> least_recently_used(const std::vector<fs::path>& folders,
   return going;
 }
 
+bool is_replacing(const fs::path& corpus) { return fs::is_directory(waiting_room(corpus)); }
+
 void finish_replacement(const fs::path& corpus) {
   const fs::path room = waiting_room(corpus);
-  if (!fs::is_directory(room)) return;
+  if (!is_replacing(corpus)) return;
   for (const auto& entry : fs::directory_iterator(room)) {
     const fs::path shard = entry.path();
     if (shard.extension() != ".h5") continue;

@@ -18,14 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string required_text(FieldReader& reader, const char* key) {
-  std::string value;
-  reader.require(key);
-  reader.text(key, value, "");
-  if (value.empty()) reader.fail(key, "must not be empty");
-  return value;
-}
-
 PretrainSpeech read_speech(FieldReader reader) {
   PretrainSpeech speech;
   reader.require("train");
@@ -111,11 +103,11 @@ PretrainStudy read_pretrain_study(const fs::path& file, const std::vector<std::s
   Json source = read_json(file);
   for (const std::string& argument : overrides) apply_override(source, argument);
   FieldReader reader(source, file.string());
-  study.name = required_text(reader, "name");
+  study.name = require_text(reader, "name");
   std::string root;
   reader.text("root", root, "");
   study.root = (file.parent_path() / root).lexically_normal();
-  study.output = (study.root / required_text(reader, "output") / "pretrain").lexically_normal();
+  study.output = (study.root / require_text(reader, "output") / "pretrain").lexically_normal();
   study.corpora = read_corpora(reader, study.root);
   for (const char* key : {"store", "upstreams", "tasks", "sweep", "search", "keep", "ranks_per_trial", "threads",
                           "device", "tensorboard", "rewrites", "verify", "allow_missing"}) {

@@ -9,6 +9,9 @@
 
 namespace strata {
 
+/// The text under `key`. Throws ConfigError if it is not there or empty.
+std::string require_text(FieldReader& reader, const char* key);
+
 /// The corpora under the key `corpora` of a study; folders are relative to `root`. Throws ConfigError if there are
 /// none, or what is wrong in one.
 std::map<std::string, CorpusEntry> read_corpora(FieldReader& study, const std::filesystem::path& root);

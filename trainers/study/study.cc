@@ -15,14 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string require_text(FieldReader& reader, const char* key) {
-  std::string value;
-  reader.require(key);
-  reader.text(key, value, "");
-  if (value.empty()) reader.fail(key, "must not be empty");
-  return value;
-}
-
 CorpusEntry read_corpus(const Json& value, const fs::path& root, const std::string& file, const std::string& path) {
   CorpusEntry entry;
   if (value.is_string()) {
@@ -67,6 +59,14 @@ TaskEntry read_task(FieldReader reader, const std::map<std::string, CorpusEntry>
 }
 
 }  // namespace
+
+std::string require_text(FieldReader& reader, const char* key) {
+  std::string value;
+  reader.require(key);
+  reader.text(key, value, "");
+  if (value.empty()) reader.fail(key, "must not be empty");
+  return value;
+}
 
 void check_name(const FieldReader& reader, const std::string& name) {
   const bool plain = !name.empty() && name.front() != '.' &&

@@ -116,6 +116,15 @@ TEST_F(Copy, DoesNotSpreadDamage) {
   EXPECT_FALSE(fs::exists(to() / "c/shard-00001.h5"));
 }
 
+TEST_F(Copy, WaitsForAStripToBeComplete) {
+  fs::create_directories(from() / "d/stripped");
+  EXPECT_THAT(error_of<ConfigError>([&] { copy_store(store_, to(), {}); }),
+              StartsWith((from() / "d").string() + ": `strata strip` is at work there, or was interrupted"));
+  EXPECT_FALSE(fs::exists(to()));
+  finish_replacement(from() / "d");
+  EXPECT_EQ(copy_store(store_, to(), {}).shards, 4);
+}
+
 TEST_F(Copy, DoesNotMixStores) {
   FeatureStore::open_or_create(to(), {"hubert", "another", {}, {kTaps, 400}});
   EXPECT_THAT(error_of<ConfigError>([&] { forecast_copy(store_, to(), {}); }),
