@@ -9,8 +9,9 @@ packages=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto
   libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
   nlohmann-json3-dev libcli11-dev libspdlog-dev libfmt-dev
-  libsndfile1-dev libsoxr-dev libxxhash-dev libssl-dev zlib1g-dev
+  libsndfile1-dev libsoxr-dev libxxhash-dev libssl-dev zlib1g-dev libjemalloc-dev
   libgtest-dev libgmock-dev libbenchmark-dev
+  espeak-ng
   python3 python3-venv
 )
 

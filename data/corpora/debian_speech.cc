@@ -7,6 +7,7 @@
 #include "data/corpora/corpus.h"
 #include "data/corpora/debian_recordings.h"
 #include "data/corpora/debian_splits.h"
+#include "data/corpora/phones.h"
 #include "data/corpora/text.h"
 
 namespace strata {
@@ -18,17 +19,19 @@ struct DebianSpeechOptions {
   bool quick = true;
   std::string asr_language = "nl";
   std::int64_t per_voice = 0;
+  bool phones = false;
   void fields(Fields& f) {
     f.flag("quick", quick, "only the packages that tools/fetch_debian_speech fetches without --all");
     f.text("asr_language", asr_language, "language of the asr splits", {"nl", "cs", "fr", "ru"});
     f.number("per_voice", per_voice, "most utterances of a voice, drawn by text; 0: all", at_least(0));
+    f.flag("phones", phones, "the asr splits as pr splits too, with the phones of their texts by the program espeak-ng");
   }
 };
 
 /// Speech from Debian packages, unpacked below the source by `dpkg -x` (tools/fetch_debian_speech does it); what is not
 /// there is not used. Fields: `speaker` (a person), `language`, `text` (see normalize_text) and `raw_text` where the
 /// package has it, `prompt` (equal where the text is the same, in any language), `source`. Splits for sid, lid and asr
-/// as debian_splits.h says; notes count what was skipped. Of the telephone prompts (8 kHz) `quick` takes the GSM files,
+/// as debian_splits.h says, for pr on request, with the field `phones`; notes count what was skipped. Of the telephone prompts (8 kHz) `quick` takes the GSM files,
 /// as the second voices have no others. The game's speech is 22 kHz Vorbis: studies should set the effect `band_limit`,
 /// or telling a language is telling a band.
 class DebianSpeech : public CorpusPreparer {
@@ -52,6 +55,7 @@ class DebianSpeech : public CorpusPreparer {
     check_sid(draft.splits, source);
     draft.notes["skipped"] = skipped;
     for (const DebianRecording& r : recordings) draft.utterances.push_back(to_utterance(r));
+    if (options_.phones) add_phones(draft);
     return draft;
   }
 
@@ -97,6 +101,24 @@ class DebianSpeech : public CorpusPreparer {
         "asterisk-prompt-es-co, asterisk-prompt-fr-armelle, or fillets-ng-data with fillets-ng-data-nl or -cs "
         "(tools/fetch_debian_speech does it)",
         source.string(), kFewestPerVoice));
+  }
+
+  void add_phones(CorpusDraft& draft) const {
+    std::map<std::string, Utterance*> by_id;
+    for (Utterance& u : draft.utterances) by_id[u.id] = &u;
+    std::vector<Utterance*> spoken;
+    std::vector<std::string> texts;
+    for (const char* part : {"train", "dev", "test"}) {
+      const auto ids = draft.splits.find(std::string("asr.") + part);
+      if (ids == draft.splits.end()) continue;
+      draft.splits[std::string("pr.") + part] = ids->second;
+      for (const std::string& id : ids->second) {
+        spoken.push_back(by_id.at(id));
+        texts.push_back(spoken.back()->fields.at("raw_text"));
+      }
+    }
+    const std::vector<std::string> phones = espeak_phones(texts, options_.asr_language);
+    for (std::size_t i = 0; i < spoken.size(); ++i) spoken[i]->fields["phones"] = phones[i];
   }
 
   static Utterance to_utterance(const DebianRecording& r) {

@@ -11,6 +11,7 @@ CORPORA = {
     "debian_speech": [
         ":debian_recordings",
         ":debian_splits",
+        ":phones",
         ":text",
         "//core/base:random",
     ],

@@ -3,5 +3,6 @@
 TASKS = [
     "asr",
     "lid",
+    "pr",
     "sid",
 ]

@@ -118,6 +118,18 @@ TEST_F(DebianSpeechTest, SplitsMeanSomething) {
   require_field(corpus, corpus.split("asr", "train"), "text", "task asr");
 }
 
+TEST_F(DebianSpeechTest, PhonesOnRequest) {
+  const Json record = prepare(*tree_, R"({"type": "debian_speech", "phones": true})", tree_->root() / "source");
+  const Corpus corpus = Corpus::read(tree_->root() / "manifests");
+  for (const char* split : {"train", "dev", "test"}) {
+    EXPECT_EQ(corpus.split("pr", split).utterances, corpus.split("asr", split).utterances);
+    require_field(corpus, corpus.split("pr", split), "phones", "task pr");
+  }
+  const Utterance& line = corpus.utterances()[*corpus.find("fillets.nl.share.border.line0-2")];
+  EXPECT_THAT(line.fields["phones"].get<std::string>(), testing::StartsWith("\u028B \u0251 t"));
+  EXPECT_FALSE(corpus.utterances()[*corpus.find("en_US_f_Allison.digits.1")].fields.contains("phones"));
+}
+
 TEST_F(DebianSpeechTest, UtterancesSayWhatIsKnown) {
   prepare(*tree_, R"({"type": "debian_speech"})", tree_->root() / "source");
   const Corpus corpus = Corpus::read(tree_->root() / "manifests");
