@@ -1,9 +1,7 @@
 #include <fcntl.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <limits>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -62,10 +60,6 @@ void open_closed_streams() {
 
 int main(int argc, char** argv) {
   open_closed_streams();
-  // Blocks of a training step are megabytes; glibc would give them back to the system when freed and fault every page in
-  // again at the next step, which was seen to take half of the step's time.
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   Session session(argc, argv);
   CLI::App app("Sweeps over what is done with the layers of frozen speech models: features once, trials by the thousand.");
   app.name("strata");

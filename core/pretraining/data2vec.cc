@@ -4,8 +4,8 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
-#include "core/pretraining/dropout.h"
 #include "core/pretraining/ema_teacher.h"
+#include "core/pretraining/masked_encoding.h"
 #include "core/pretraining/model_folder.h"
 #include "core/pretraining/model_sizes.h"
 #include "core/pretraining/regression_loss.h"
@@ -65,26 +65,12 @@ class Data2VecObjective : public Objective {
   std::int64_t unit_hop_samples() const override { return stem_hop(config_); }
   std::int64_t frames(std::int64_t samples) const override { return stem_frames(config_, samples); }
 
-  ObjectiveSums forward(const Parameters& parameters, const PretrainUtterance& utterance,
+  ObjectiveSums forward(const Parameters& parameters, std::span<const PretrainUtterance> utterances,
                         const Pass& pass) const override {
-    const std::int64_t count = frames(utterance.wave.size(0));
-    check_frames(count, utterance.wave);
     const SpeechEncoder encoder(config_, reader_of(parameters, options_.sizes.compute));
-    const at::Tensor frames =
-        scale_gradient(encoder.stem(normalize_wave(utterance.wave, wave_norm_)), options_.sizes.feature_gradient);
-    const at::Tensor projected = encoder.project(frames);
-    RandomStream random({pass.seed, key_of("mask"), pass.step, utterance.key});
-    const at::Tensor masked = index_tensor(options_.mask.draw(count, random), projected);
-    TapCollector taps(encoder_output_, {static_cast<std::size_t>(config_.num_hidden_layers)});
-    encoder.encode(mask_frames(projected, masked, parameters[kMask]), taps,
-                   keyed_dropout(options_.sizes.dropout, pass, utterance.key));
-    const at::Tensor states = std::move(taps).states()[0].index_select(0, masked);
-    const at::Tensor predicted =
-        at::linear(states, parameters[std::string(kHead) + ".weight"], parameters[std::string(kHead) + ".bias"]);
-    const at::Tensor targets =
-        average_targets(teacher_.feed_forward_outputs(projected, options_.top_layers)).index_select(0, masked);
-    const auto weight = static_cast<double>(masked.size(0));
-    return {regression_loss(predicted, targets, options_.beta), weight, 0.0, 0.0, weight * column_spread(targets)};
+    ObjectiveSums sums;
+    for (const PretrainUtterance& utterance : utterances) sums.add(forward_one(encoder, parameters, utterance, pass));
+    return sums;
   }
 
   void start(const Parameters& parameters) override { teacher_.start(parameters); }
@@ -109,6 +95,25 @@ class Data2VecObjective : public Objective {
   }
 
  private:
+  ObjectiveSums forward_one(const SpeechEncoder& encoder, const Parameters& parameters,
+                            const PretrainUtterance& utterance, const Pass& pass) const {
+    const std::int64_t count = frames(utterance.wave.size(0));
+    check_frames(count, utterance.wave);
+    RandomStream random({pass.seed, key_of("mask"), pass.step, utterance.key});
+    const std::vector<std::int64_t> chosen = options_.mask.draw(count, random);
+    const TapCollector last(encoder_output_, {static_cast<std::size_t>(config_.num_hidden_layers)});
+    const MaskedEncoding encoded =
+        encode_masked(encoder, options_.sizes, wave_norm_, last, utterance, pass, chosen, parameters[kMask]);
+    const at::Tensor masked = index_tensor(chosen, encoded.projected);
+    const at::Tensor predicted =
+        at::linear(encoded.states[0].index_select(0, masked), parameters[std::string(kHead) + ".weight"],
+                   parameters[std::string(kHead) + ".bias"]);
+    const at::Tensor targets =
+        average_targets(teacher_.feed_forward_outputs(encoded.projected, options_.top_layers)).index_select(0, masked);
+    const auto weight = static_cast<double>(masked.size(0));
+    return {regression_loss(predicted, targets, options_.beta), weight, 0.0, 0.0, weight * column_spread(targets)};
+  }
+
   Data2VecOptions options_;
   EncoderConfig config_;
   WaveNorm wave_norm_;

@@ -1,7 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
-#include "core/pretraining/dropout.h"
+#include "core/pretraining/masked_encoding.h"
 #include "core/pretraining/model_folder.h"
 #include "core/pretraining/model_sizes.h"
 #include "core/pretraining/trainable.h"
@@ -51,23 +51,11 @@ class HubertObjective : public Objective {
   std::int64_t unit_hop_samples() const override { return stem_hop(config_); }
   std::int64_t frames(std::int64_t samples) const override { return stem_frames(config_, samples); }
 
-  ObjectiveSums forward(const Parameters& parameters, const PretrainUtterance& utterance,
+  ObjectiveSums forward(const Parameters& parameters, std::span<const PretrainUtterance> utterances,
                         const Pass& pass) const override {
-    const std::int64_t count = frames(utterance.wave.size(0));
-    check_frames(count, utterance.wave);
-    const PredictedFrames chosen = predicted_frames(options_.units, count, utterance, pass);
     const SpeechEncoder encoder(config_, reader_of(parameters, options_.sizes.compute));
-    const at::Tensor frames =
-        scale_gradient(encoder.stem(normalize_wave(utterance.wave, wave_norm_)), options_.sizes.feature_gradient);
-    const at::Tensor projected = encoder.project(frames);
-    const at::Tensor input = mask_frames(projected, index_tensor(chosen.masked, projected), parameters[kMask]);
-    TapCollector taps(encoder_output_, {static_cast<std::size_t>(config_.num_hidden_layers)});
-    encoder.encode(input, taps, keyed_dropout(options_.sizes.dropout, pass, utterance.key));
-    const at::Tensor states = std::move(taps).states()[0];
-
-    ObjectiveSums sums = masked_prediction(head_, options_.units, parameters, states, chosen);
-    if (options_.units.feature_penalty > 0)
-      sums.loss = sums.loss + feature_penalty(frames, options_.units.feature_penalty * sums.weight);
+    ObjectiveSums sums;
+    for (const PretrainUtterance& utterance : utterances) sums.add(forward_one(encoder, parameters, utterance, pass));
     return sums;
   }
 
@@ -86,6 +74,21 @@ class HubertObjective : public Objective {
   }
 
  private:
+  ObjectiveSums forward_one(const SpeechEncoder& encoder, const Parameters& parameters,
+                            const PretrainUtterance& utterance, const Pass& pass) const {
+    const std::int64_t count = frames(utterance.wave.size(0));
+    check_frames(count, utterance.wave);
+    const PredictedFrames chosen = predicted_frames(options_.units, count, utterance, pass);
+    const TapCollector last(encoder_output_, {static_cast<std::size_t>(config_.num_hidden_layers)});
+    const MaskedEncoding encoded =
+        encode_masked(encoder, options_.sizes, wave_norm_, last, utterance, pass, chosen.masked, parameters[kMask]);
+
+    ObjectiveSums sums = masked_prediction(head_, options_.units, parameters, encoded.states[0], chosen);
+    if (options_.units.feature_penalty > 0)
+      sums.loss = sums.loss + feature_penalty(encoded.frames, options_.units.feature_penalty * sums.weight);
+    return sums;
+  }
+
   HubertOptions options_;
   EncoderConfig config_;
   WaveNorm wave_norm_;

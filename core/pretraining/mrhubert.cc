@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
-#include "core/pretraining/dropout.h"
+#include "core/pretraining/masked_encoding.h"
 #include "core/pretraining/model_folder.h"
 #include "core/pretraining/model_sizes.h"
 #include "core/pretraining/trainable.h"
@@ -127,27 +127,11 @@ class MrHubertObjective : public Objective {
   std::int64_t unit_hop_samples() const override { return stem_hop(config_.encoder); }
   std::int64_t frames(std::int64_t samples) const override { return stem_frames(config_.encoder, samples); }
 
-  ObjectiveSums forward(const Parameters& parameters, const PretrainUtterance& utterance,
+  ObjectiveSums forward(const Parameters& parameters, std::span<const PretrainUtterance> utterances,
                         const Pass& pass) const override {
-    const std::int64_t count = frames(utterance.wave.size(0));
-    check_frames(count, utterance.wave);
-    const PredictedFrames chosen = predicted_frames(options_.units, count, utterance, pass);
     const MrEncoder encoder(config_, reader_of(parameters, options_.sizes.compute, spelling_));
-    const at::Tensor frames =
-        scale_gradient(encoder.stem(normalize_wave(utterance.wave, wave_norm_)), options_.sizes.feature_gradient);
-    const at::Tensor projected = encoder.project(frames);
-    TapCollector taps(outputs_.spec, wanted_);
-    encoder.encode(mask_frames(projected, index_tensor(chosen.masked, projected), parameters[kMask]), taps,
-                   keyed_dropout(options_.sizes.dropout, pass, utterance.key));
-    const std::vector<at::Tensor> states = std::move(taps).states();
-
-    ObjectiveSums sums = loss_at(parameters, states[0], chosen, 0);
-    for (std::size_t level = 1; level < heads_.size(); ++level) {
-      const std::int64_t factor = options_.downsample ? std::int64_t{1} << level : 1;
-      sums.loss = sums.loss + loss_at(parameters, states[level], at_slower_rate(chosen, factor), level).loss;
-    }
-    if (options_.units.feature_penalty > 0)
-      sums.loss = sums.loss + feature_penalty(frames, options_.units.feature_penalty * sums.weight);
+    ObjectiveSums sums;
+    for (const PretrainUtterance& utterance : utterances) sums.add(forward_one(encoder, parameters, utterance, pass));
     return sums;
   }
 
@@ -190,6 +174,24 @@ class MrHubertObjective : public Objective {
   }
 
  private:
+  ObjectiveSums forward_one(const MrEncoder& encoder, const Parameters& parameters, const PretrainUtterance& utterance,
+                            const Pass& pass) const {
+    const std::int64_t count = frames(utterance.wave.size(0));
+    check_frames(count, utterance.wave);
+    const PredictedFrames chosen = predicted_frames(options_.units, count, utterance, pass);
+    const MaskedEncoding encoded = encode_masked(encoder, options_.sizes, wave_norm_, {outputs_.spec, wanted_},
+                                                 utterance, pass, chosen.masked, parameters[kMask]);
+
+    ObjectiveSums sums = loss_at(parameters, encoded.states[0], chosen, 0);
+    for (std::size_t level = 1; level < heads_.size(); ++level) {
+      const std::int64_t factor = options_.downsample ? std::int64_t{1} << level : 1;
+      sums.loss = sums.loss + loss_at(parameters, encoded.states[level], at_slower_rate(chosen, factor), level).loss;
+    }
+    if (options_.units.feature_penalty > 0)
+      sums.loss = sums.loss + feature_penalty(encoded.frames, options_.units.feature_penalty * sums.weight);
+    return sums;
+  }
+
   /// The sums after each rate's blocks, from the finest, for which there are heads.
   void choose_outputs() {
     outputs_ = mr_taps(config_);

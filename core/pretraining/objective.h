@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <vector>
 
 #include "core/config/registry.h"
@@ -27,7 +28,7 @@ struct Pass {
   bool training = true;    // dropout; masks are drawn in either case
 };
 
-/// Sums over one utterance, to be added up over the utterances and the ranks of a step. The step's loss is the sum of
+/// Sums over some utterances, to be added up over all utterances and the ranks of a step. The step's loss is the sum of
 /// the losses over the sum of the weights.
 struct ObjectiveSums {
   at::Tensor loss;           // scalar, with its graph
@@ -36,14 +37,16 @@ struct ObjectiveSums {
   double correct = 0.0;      // of them
   double target_spread = 0;  // weight times the mean over the columns of the targets' standard deviation over time:
                              // near 0 when a teacher has collapsed; 0 where there is no teacher
+
+  void add(const ObjectiveSums& other);
 };
 
 /// How a speech model is trained without labels: its parameters, the loss of an utterance, and, where there is one, the
 /// teacher. `forward` is const and thread-safe and computes with the calling thread's number of intra-op threads;
 /// nothing may run beside `start`, `after_step` and `load_state`.
 ///
-/// A run is: `start` (or `load_state`), then for each step `forward` and backward for the utterances of the step, the
-/// optimizer's update, and `after_step`.
+/// A run is: `start` (or `load_state`), then for each step `forward` and backward of the step's utterances, some at a
+/// time, the optimizer's update, and `after_step`.
 class Objective {
  public:
   static constexpr const char* kKind = "objective";
@@ -65,12 +68,18 @@ class Objective {
   /// Frames (and so units) of an utterance of `samples`; 0 if it is too short.
   virtual std::int64_t frames(std::int64_t samples) const = 0;
 
-  /// The loss of one utterance. Throws DataError if it is too short, if there are no units where there must be, or more
-  /// than 2 fewer than frames, or if one is no class.
+  /// The loss of some utterances, each computed alone; what depends on the parameters only, such as weights laid out
+  /// for products, is made once for all of them. Their activations live until the loss's graph is gone. Throws DataError
+  /// if one is too short, if there are no units where there must be, or more than 2 fewer than frames, or if one is no
+  /// class.
   ///   parameters  pieces of the flat vector (`leaf_parameters`), float32 or float64; gradients reach those that
   ///               require them
-  virtual ObjectiveSums forward(const Parameters& parameters, const PretrainUtterance& utterance,
+  ///   utterances  at least one
+  virtual ObjectiveSums forward(const Parameters& parameters, std::span<const PretrainUtterance> utterances,
                                 const Pass& pass) const = 0;
+  ObjectiveSums forward(const Parameters& parameters, const PretrainUtterance& utterance, const Pass& pass) const {
+    return forward(parameters, std::span<const PretrainUtterance>(&utterance, 1), pass);
+  }
 
   /// Before the first step of a new run, with the parameters at their start.
   virtual void start(const Parameters&) {}

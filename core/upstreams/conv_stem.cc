@@ -213,7 +213,7 @@ at::Tensor ConvStem::differentiable(const at::Tensor& wave) const {
       if (layer.bias.defined()) x = x.add(layer.bias);
     }
     if (layer.norm) x = (*layer.norm)(x);
-    x = at::gelu(x);
+    x = gelu(std::move(x));
   }
   return x;
 }

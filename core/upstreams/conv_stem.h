@@ -19,7 +19,7 @@ namespace strata {
 /// that memory does not grow with the utterance (but for its result) and each block is normed and activated while it is
 /// in the cache. The group norm's statistics are those of the whole utterance, in float64: a convolution's mean and
 /// variance over time follow from the mean and covariance of the samples under its kernel. In float32 on the CPU, with
-/// packed weights, kernel 3 and stride 2 are computed for pairs of frames, in 13 % less time (PairedConv).
+/// packed weights, kernel 3 and stride 2 are computed for pairs of frames (PairedConv).
 class ConvStem {
  public:
   /// Takes `conv_layers.{i}.conv.{weight, bias}` and `conv_layers.{i}.layer_norm.{weight, bias}` (the group norm too).

@@ -6,6 +6,7 @@
 #include <ATen/ops/flip.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -68,42 +69,57 @@ at::Tensor GroupedWeight::weight_gradient(const at::Tensor& x, const at::Tensor&
   return out.transpose(2, 3).reshape({groups_ * width_, width_, kernel_});
 }
 
-namespace {
-
 /// Its input's gradient is a convolution too, of the output's gradient with the transposed weight turned round.
-class GroupedConvolution : public torch::autograd::Function<GroupedConvolution> {
+struct GroupedConvolution::Layouts {
+  Layouts(const at::Tensor& weight, std::int64_t groups, std::int64_t before)
+      : before(before),
+        before_turned(weight.size(2) - 1 - before),
+        forward(weight, groups, frames_at_once(weight)),
+        backward(turned(weight, groups), groups, frames_at_once(weight)) {}
+
+  static std::int64_t frames_at_once(const at::Tensor& weight) {
+    return (kColumnsOfProduct + weight.size(1) - 1) / weight.size(1);
+  }
+  static at::Tensor turned(const at::Tensor& weight, std::int64_t groups) {
+    const std::int64_t width = weight.size(1), kernel = weight.size(2);
+    return weight.reshape({groups, width, width, kernel}).transpose(1, 2).flip(3).reshape({-1, width, kernel});
+  }
+
+  std::int64_t before, before_turned;
+  GroupedWeight forward, backward;
+};
+
+class GroupedConvolution::Function : public torch::autograd::Function<GroupedConvolution::Function> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            std::int64_t groups, std::int64_t before) {
-    context->save_for_backward({x, weight});
-    context->saved_data["groups"] = groups;
-    context->saved_data["before"] = before;
-    return GroupedWeight(weight, groups, frames_at_once(weight)).convolve(x, before).clone();
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& /*weight*/, const std::shared_ptr<const Layouts>& layouts) {
+    context->save_for_backward({x});
+    context->saved_data["layouts"] = c10::IValue::make_capsule(c10::make_intrusive<Saved>(layouts));
+    return layouts->forward.convolve(x, layouts->before).clone();
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], gradient = gradients[0].contiguous();
-    const std::int64_t groups = context->saved_data["groups"].toInt(), before = context->saved_data["before"].toInt();
-    const std::int64_t width = weight.size(1), kernel = weight.size(2), frames = frames_at_once(weight);
-    const at::Tensor turned =
-        weight.reshape({groups, width, width, kernel}).transpose(1, 2).flip(3).reshape({groups * width, width, kernel});
-    const GroupedWeight backward(turned, groups, frames);
-    const at::Tensor for_x = backward.convolve(gradient, kernel - 1 - before);
-    return {for_x, backward.weight_gradient(x, gradient, before), at::Tensor(), at::Tensor()};
+    const at::Tensor x = context->get_saved_variables()[0], gradient = gradients[0].contiguous();
+    const auto saved = c10::static_intrusive_pointer_cast<Saved>(context->saved_data["layouts"].toCapsule());
+    const Layouts& own = *saved->layouts;
+    return {own.backward.convolve(gradient, own.before_turned), own.forward.weight_gradient(x, gradient, own.before),
+            at::Tensor()};
   }
 
  private:
-  static std::int64_t frames_at_once(const at::Tensor& weight) {
-    return (kColumnsOfProduct + weight.size(1) - 1) / weight.size(1);
-  }
+  struct Saved : torch::CustomClassHolder {
+    explicit Saved(std::shared_ptr<const Layouts> layouts) : layouts(std::move(layouts)) {}
+    std::shared_ptr<const Layouts> layouts;
+  };
 };
 
-}  // namespace
-
-at::Tensor convolve_groups(const at::Tensor& x, const at::Tensor& weight, std::int64_t groups, std::int64_t before) {
-  return GroupedConvolution::apply(x, weight, groups, before);
+GroupedConvolution::GroupedConvolution(const at::Tensor& weight, std::int64_t groups, std::int64_t before)
+    : weight_(weight) {
+  const c10::NoGradGuard values;
+  layouts_ = std::make_shared<const Layouts>(weight, groups, before);
 }
+
+at::Tensor GroupedConvolution::operator()(const at::Tensor& x) const { return Function::apply(x, weight_, layouts_); }
 
 }  // namespace strata

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 
 namespace strata {
 
@@ -33,9 +34,20 @@ class GroupedWeight {
   at::Tensor matrices_;  // [groups, (K + F - 1) D / groups, F D / groups]
 };
 
-/// The convolution through which gradients flow.
-///   x       [T, D]
-///   weight  [D, D / groups, K]
-at::Tensor convolve_groups(const at::Tensor& x, const at::Tensor& weight, std::int64_t groups, std::int64_t before);
+/// The convolution through which gradients flow. Its weight is laid out once, for all that is convolved with it.
+class GroupedConvolution {
+ public:
+  ///   weight  [D, D / groups, K]
+  GroupedConvolution(const at::Tensor& weight, std::int64_t groups, std::int64_t before);
+
+  /// x [T, D] -> [T, D].
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  class Function;
+  struct Layouts;
+  at::Tensor weight_;
+  std::shared_ptr<const Layouts> layouts_;
+};
 
 }  // namespace strata

@@ -56,15 +56,21 @@ PositionalConv::PositionalConv(const EncoderConfig& config, const WeightReader& 
 }
 
 void PositionalConv::add_block(const at::Tensor& weight, const at::Tensor& bias, bool norm) {
-  Block block{weight, bias, norm, {}};
-  if (!c10::GradMode::is_enabled() && weight.is_cpu()) block.frozen.emplace(weight, groups_, kFramesAtOnce);
+  Block block{weight, bias, norm, {}, {}};
+  if (weight.is_cpu()) {
+    if (c10::GradMode::is_enabled()) {
+      block.trainable.emplace(weight, groups_, weight.size(2) / 2);
+    } else {
+      block.frozen.emplace(weight, groups_, kFramesAtOnce);
+    }
+  }
   blocks_.push_back(std::move(block));
 }
 
 at::Tensor PositionalConv::convolve(const Block& block, const at::Tensor& x) const {
   const std::int64_t before = block.weight.size(2) / 2;
-  if (!c10::GradMode::is_enabled() && block.frozen) return block.frozen->convolve(x, before).add_(block.bias);
-  if (x.is_cpu()) return convolve_groups(x, block.weight, groups_, before).add(block.bias);
+  if (block.frozen) return block.frozen->convolve(x, before).add_(block.bias);
+  if (block.trainable) return (*block.trainable)(x).add(block.bias);
   const at::Tensor y = at::conv1d(x.t().unsqueeze(0), block.weight, block.bias, 1, before, 1, groups_);
   return y.narrow(2, 0, x.size(0)).squeeze(0).t();
 }

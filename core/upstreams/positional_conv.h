@@ -28,7 +28,8 @@ class PositionalConv {
   struct Block {
     at::Tensor weight, bias;  // [D, D / groups, K], [D]
     bool norm;
-    std::optional<GroupedWeight> frozen;  // where it was bound without gradients
+    std::optional<GroupedWeight> frozen;          // on a CPU, where it was bound without gradients
+    std::optional<GroupedConvolution> trainable;  // on a CPU, where it was bound with them
   };
   void add_block(const at::Tensor& weight, const at::Tensor& bias, bool norm);
   /// [T, D] -> [T, D], with the bias.

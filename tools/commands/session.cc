@@ -30,12 +30,16 @@ ModelSearch Session::model_search() const {
   return {".", hub_cache_folder([](const char* name) -> const char* { return std::getenv(name); })};
 }
 
+std::string Session::command_text() const {
+  return fmt::format("strata {}", fmt::join(arguments_.begin() + 1, arguments_.end(), " "));
+}
+
 Json Session::provenance() const {
   char host[256] = {};
   ::gethostname(host, sizeof host - 1);
   return {{"strata", kVersion},         {"torch", TORCH_VERSION},
           {"mpi", mpi_version()},       {"hdf5", hdf5_version()},
-          {"host", host},               {"command", fmt::format("{}", fmt::join(arguments_, " "))},
+          {"host", host},               {"command", command_text()},
           {"ranks", world_ == nullptr ? 1 : world_->size()}};
 }
 

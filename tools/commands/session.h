@@ -35,6 +35,7 @@ class Session {
   ModelSearch model_search() const;
   /// Versions, host, command line: for what is written.
   Json provenance() const;
+  std::string command_text() const;  // of this run, "strata sweep ..."
 
  private:
   std::vector<std::string> arguments_;

@@ -61,6 +61,8 @@ std::string unit_text(const Json& units) {
 
 std::string model_card(const CardFacts& f) {
   const std::string licence = f.speech.value("licence", "");
+  Json versions = f.provenance;
+  for (const char* own : {"command", "host", "ranks"}) versions.erase(own);
   return fmt::format(
       "# {}\n\n"
       "Pre-trained by Strata without labels. Trained parameters, heads included: {}.\n\n"
@@ -80,7 +82,7 @@ std::string model_card(const CardFacts& f) {
       f.speech.at("max_seconds").dump(), licence.empty() ? "not given" : licence, unit_text(f.units),
       f.model.at("seed").dump(), f.model.at("steps").dump(), f.model.at("batch_seconds").dump(), f.seconds,
       f.provenance.value("ranks", 1), f.provenance.value("command", ""),
-      Json{{"model", f.model}, {"speech", f.speech}}.dump(2), curve(f.history), f.provenance.dump(2));
+      Json{{"model", f.model}, {"speech", f.speech}}.dump(2), curve(f.history), versions.dump(2));
 }
 
 }  // namespace strata

@@ -24,6 +24,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Audio of one graph, about: what its activations take bounds the memory of a step, however long the batch.
+constexpr std::int64_t kGraphSamples = 30 * kSampleRateHz;
 constexpr std::uint64_t kValidationStep = std::numeric_limits<std::uint64_t>::max();
 
 /// A section of a PretrainModel, whose keys were checked when the study was read.
@@ -118,17 +120,33 @@ PretrainUtterance Pretrainer::utterance_of(std::size_t utterance, const Crop& cr
   return u;
 }
 
-/// The utterance's part of the step: its gradient is added.
-PretrainSums Pretrainer::learn(std::size_t utterance) {
-  const auto seed = static_cast<std::uint64_t>(model_.seed), step = static_cast<std::uint64_t>(step_);
-  RandomStream random({seed, key_of("crop"), step, key_of(data_.speech->key(utterance))});
-  const Crop crop =
-      random_crop(data_.speech->samples(utterance), data_.max_samples, objective_.unit_hop_samples(), random);
-  const ObjectiveSums sums =
-      objective_.forward(leaves_, utterance_of(utterance, crop), {seed, step, /*training=*/true});
-  if (sums.weight > 0) sums.loss.backward();
-  return {sums.loss.item<double>(), sums.weight,        sums.correct,
-          sums.predicted,           sums.target_spread, static_cast<double>(crop.length)};
+PretrainUtterance Pretrainer::training_crop(std::size_t utterance) const {
+  RandomStream random({static_cast<std::uint64_t>(model_.seed), key_of("crop"), static_cast<std::uint64_t>(step_),
+                       key_of(data_.speech->key(utterance))});
+  return utterance_of(utterance, random_crop(data_.speech->samples(utterance), data_.max_samples,
+                                             objective_.unit_hop_samples(), random));
+}
+
+PretrainUtterance Pretrainer::validation_crop(std::size_t utterance) const {
+  return utterance_of(utterance, {0, std::min(data_.speech->samples(utterance), data_.max_samples)});
+}
+
+PretrainSums Pretrainer::pass_over(const std::vector<std::size_t>& utterances, const Pass& pass) const {
+  PretrainSums sums;
+  for (std::size_t next = 0; next < utterances.size();) {
+    std::vector<PretrainUtterance> together;
+    std::int64_t samples = 0;
+    for (; next < utterances.size() && samples < kGraphSamples; ++next) {
+      const std::size_t utterance = utterances[next];
+      together.push_back(pass.training ? training_crop(utterance) : validation_crop(utterance));
+      samples += together.back().wave.size(0);
+    }
+    const ObjectiveSums part = objective_.forward(leaves_, together, pass);
+    if (pass.training && part.weight > 0) part.loss.backward();
+    sums.add({part.loss.item<double>(), part.weight, part.correct, part.predicted, part.target_spread,
+              static_cast<double>(samples)});
+  }
+  return sums;
 }
 
 void Pretrainer::reduce(PretrainSums& sums) const {
@@ -141,9 +159,10 @@ void Pretrainer::train_step() {
   const auto start = Clock::now();
   const auto& batch = batches_.batch(step_);
   gradient_.zero_();
-  PretrainSums sums;
+  std::vector<std::size_t> own;
   for (const std::int64_t i : balanced_slice(batch, batches_.lengths(), ranks_.rank(), ranks_.size()))
-    sums.add(learn(data_.train[static_cast<std::size_t>(i)]));
+    own.push_back(data_.train[static_cast<std::size_t>(i)]);
+  PretrainSums sums = pass_over(own, {static_cast<std::uint64_t>(model_.seed), static_cast<std::uint64_t>(step_), true});
   collectives_->all_reduce_sum(gradient_);
   reduce(sums);
   std::vector<std::int64_t> stop = {stop_requested() != 0 ? 1 : 0};
@@ -189,16 +208,12 @@ void Pretrainer::log_step() {
 
 PretrainSums Pretrainer::validate() const {
   const at::NoGradGuard no_grad;
-  PretrainSums sums;
+  std::vector<std::size_t> own;
   for (std::size_t i = static_cast<std::size_t>(ranks_.rank()); i < data_.dev.size();
        i += static_cast<std::size_t>(ranks_.size())) {
-    const Crop crop{0, std::min(data_.speech->samples(data_.dev[i]), data_.max_samples)};
-    const ObjectiveSums of_one =
-        objective_.forward(leaves_, utterance_of(data_.dev[i], crop),
-                           {static_cast<std::uint64_t>(model_.seed), kValidationStep, /*training=*/false});
-    sums.add({of_one.loss.item<double>(), of_one.weight, of_one.correct, of_one.predicted, of_one.target_spread,
-              static_cast<double>(crop.length)});
+    own.push_back(data_.dev[i]);
   }
+  PretrainSums sums = pass_over(own, {static_cast<std::uint64_t>(model_.seed), kValidationStep, /*training=*/false});
   reduce(sums);
   return sums;
 }

@@ -64,9 +64,12 @@ class Pretrainer {
 
  private:
   void train_step();
-  PretrainSums learn(std::size_t utterance);
+  /// The sums over some utterances; in training their gradient is added to what is there.
+  PretrainSums pass_over(const std::vector<std::size_t>& utterances, const Pass& pass) const;
   PretrainSums validate() const;
   PretrainUtterance utterance_of(std::size_t utterance, const Crop& crop) const;
+  PretrainUtterance training_crop(std::size_t utterance) const;
+  PretrainUtterance validation_crop(std::size_t utterance) const;
   void reduce(PretrainSums& sums) const;
   void log_step();
   void evaluate();

@@ -17,7 +17,7 @@ TEST(GroupedConvolution, ValuesAndGradientsEqualLibTorchs) {
       const auto leaf = [](at::Tensor x) { return x.requires_grad_(); };
       const at::Tensor x = leaf(at::randn({frames, 12}, at::kDouble)),
                        weight = leaf(at::randn({12, 3, kernel}, at::kDouble));
-      const at::Tensor got = convolve_groups(x, weight, 4, kernel / 2), factor = at::randn(got.sizes(), at::kDouble);
+      const at::Tensor got = GroupedConvolution(weight, 4, kernel / 2)(x), factor = at::randn(got.sizes(), at::kDouble);
       (got * factor).sum().backward();
       const at::Tensor x2 = leaf(x.detach().clone()), weight2 = leaf(weight.detach().clone());
       const at::Tensor want =
