@@ -17,11 +17,13 @@ namespace fs = std::filesystem;
 
 struct DebianSpeechOptions {
   bool quick = true;
+  std::vector<std::string> languages;
   std::string asr_language = "nl";
   std::int64_t per_voice = 0;
   bool phones = false;
   void fields(Fields& f) {
     f.flag("quick", quick, "only the packages that tools/fetch_debian_speech fetches without --all");
+    f.texts("languages", languages, "only recordings in these, such as nl; none given: all");
     f.text("asr_language", asr_language, "language of the asr splits", {"nl", "cs", "fr", "ru"});
     f.number("per_voice", per_voice, "most utterances of a voice, drawn by text; 0: all", at_least(0));
     f.flag("phones", phones, "the asr splits as pr splits too, with the phones of their texts by the program espeak-ng");
@@ -43,6 +45,7 @@ class DebianSpeech : public CorpusPreparer {
     std::vector<DebianRecording> recordings = read_asterisk(source, options_.quick, skipped);
     append(recordings, read_fillets(source, skipped));
     if (!options_.quick) append(recordings, read_tuxpaint(source, skipped));
+    keep_languages(recordings, skipped);
     keep_audible(recordings, skipped);
     const std::vector<double> draws = keep_per_voice(recordings, skipped);
 
@@ -64,6 +67,14 @@ class DebianSpeech : public CorpusPreparer {
 
   static void append(std::vector<DebianRecording>& all, std::vector<DebianRecording> more) {
     std::move(more.begin(), more.end(), std::back_inserter(all));
+  }
+
+  void keep_languages(std::vector<DebianRecording>& recordings, SkipCounts& skipped) const {
+    if (options_.languages.empty()) return;
+    const std::size_t others = std::erase_if(recordings, [&](const DebianRecording& r) {
+      return std::find(options_.languages.begin(), options_.languages.end(), r.language) == options_.languages.end();
+    });
+    skipped["other_language"] = static_cast<std::int64_t>(others);
   }
 
   /// Keeps at most `per_voice` recordings of each person, those with the smallest hash of their prompt, and returns the

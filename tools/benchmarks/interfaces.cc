@@ -9,10 +9,8 @@
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <chrono>
-#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -158,8 +156,6 @@ class Reporter : public benchmark::ConsoleReporter {
 
 int run(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  mallopt(M_MMAP_MAX, 0);  // memory is kept, as in the program
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   fmt::print("{} threads; forward + backward, batch x 300 frames\n", at::get_num_threads());
   for (const Case& one : all_cases()) {
     benchmark::RegisterBenchmark(one.name().c_str(), [one](benchmark::State& state) { measure(state, one); })

@@ -5,7 +5,6 @@
 #include <ATen/Parallel.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +17,6 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <limits>
 #include <numeric>
 #include <thread>
 
@@ -516,9 +514,6 @@ void bench(const Arguments& given) {
 }  // namespace strata
 
 int main(int argc, char** argv) {
-  // As the program does: blocks of megabytes are kept, not faulted in again for each shard.
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   strata::Arguments given;
   CLI::App app(
       "Speed of a feature store of noise, in float16: written, read warm and cold, opened; the best of the rounds.");

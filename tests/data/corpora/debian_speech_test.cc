@@ -165,6 +165,17 @@ TEST_F(DebianSpeechTest, AllPrefersWavAndPerVoiceLimits) {
   }
 }
 
+TEST_F(DebianSpeechTest, OneLanguageHasTheAsrSplitsOfAll) {
+  prepare(*tree_, R"({"type": "debian_speech"})", tree_->root() / "source");
+  const std::string all = read_file(tree_->root() / "manifests/asr.test.txt");
+  const Json record =
+      prepare(*tree_, R"({"type": "debian_speech", "languages": ["nl"]})", tree_->root() / "source");
+  const Corpus corpus = Corpus::read(tree_->root() / "manifests");
+  EXPECT_EQ(corpus.utterances().size(), 140u);
+  EXPECT_EQ(record["notes"]["skipped"]["other_language"], 393);
+  EXPECT_EQ(read_file(tree_->root() / "manifests/asr.test.txt"), all);
+}
+
 TEST_F(DebianSpeechTest, NamesThePackagesWhereSidIsNotPossible) {
   EXPECT_THAT(
       prepare_error(*tree_, R"({"type": "debian_speech"})", tree_->root() / "manifests"),

@@ -1,0 +1,60 @@
+#include "tools/benchmarks/measure.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/base/error.h"
+
+namespace strata {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
+
+double gemm_peak(int threads, c10::Device device, int repetitions) {
+  const std::int64_t size = device.is_cpu() ? 2048 : 8192;
+  at::set_num_threads(threads);
+  const at::Tensor a = at::randn({size, size}, device), b = at::randn({size, size}, device);
+  at::Tensor c = a.mm(b);
+  const auto wait = [&] { (void)c.select(0, 0).select(0, 0).item<float>(); };
+  wait();
+  double best = 0;
+  for (int i = 0; i < repetitions; ++i) {
+    const auto start = Clock::now();
+    at::mm_out(c, a, b);
+    wait();
+    best = std::max(best, 2.0 * static_cast<double>(size * size * size) / seconds_since(start) / 1e9);
+  }
+  return best;
+}
+
+std::string output_of(const std::string& command) {
+  FILE* pipe = ::popen(command.c_str(), "r");
+  if (!pipe) throw DataError("cannot run: " + command);
+  std::string text;
+  char buffer[4096];
+  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
+  if (::pclose(pipe) != 0) throw DataError("it failed: " + command);
+  return text;
+}
+
+Json last_line(const std::string& text) {
+  const std::size_t end = text.find_last_not_of('\n');
+  const std::size_t before = end == std::string::npos ? end : text.rfind('\n', end);
+  const std::string line = text.substr(before == std::string::npos ? 0 : before + 1);
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) throw DataError("the last line is no JSON: " + line);
+  return json;
+}
+
+}  // namespace strata
