@@ -25,7 +25,7 @@ namespace {
 struct Arguments {
   std::string program = std::getenv("STRATA_PROGRAM") ? std::getenv("STRATA_PROGRAM") : "strata";
   std::string objective = "hubert", peer, python = "python3", work = "runs/bench_pretrain";
-  int utterances = 128, ranks = 2, steps = 30, rounds = 3;
+  int utterances = 128, ranks = 2, steps = 20, rounds = 2;
   bool keep = false;
 };
 

@@ -196,6 +196,7 @@ class Pretraining {
                        {"train", train_identity()},
                        {"source", source},
                        {"tap", model.units.tap},
+                       {"normalize", model.units.normalize},
                        {"frames", model.units.frames},
                        {"seed", model.units.seed},
                        {"kmeans", model.units.kmeans},

@@ -45,6 +45,7 @@ struct UnitRecipe {
   std::string model;
   std::string store;
   std::string tap;
+  std::string normalize = "none";
   std::int64_t frames = 500000;
   std::int64_t seed = 0;
   Json kmeans = Json::object();  // KMeansOptions, resolved
@@ -55,6 +56,9 @@ struct UnitRecipe {
     f.text("model", model, "of source model: one of this section, trained before, or a model as upstreams name it");
     f.text("store", store, "of source store: folder of an upstream in a feature store that has all utterances");
     f.text("tap", tap, "of sources model and store: the layer, such as \"h3\"");
+    f.text("normalize", normalize,
+           "what of each dimension is taken off over an utterance first, lest the units of few voices tell them apart",
+           {"none", "mean", "mean_variance"});
     f.number("frames", frames, "that k-means sees: whole utterances, drawn until they have so many", at_least(1));
     f.number("seed", seed, "of k-means", at_least(0));
     f.json("kmeans", kmeans, "method, starts, iterations, tolerance, batch_frames");

@@ -1,5 +1,6 @@
 #include "trainers/pretrain/units.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -137,8 +138,10 @@ class Maker {
 
   at::Tensor frames_of(std::size_t utterance) const {
     const at::NoGradGuard no_grad;
-    return at_unit_rate(source_.frames(speech_, utterance), source_.hop_samples, request_.unit_hop,
-                        request_.count(speech_.samples(utterance)));
+    const at::Tensor frames = at_unit_rate(source_.frames(speech_, utterance), source_.hop_samples, request_.unit_hop,
+                                           request_.count(speech_.samples(utterance)));
+    const std::string& normalize = request_.options.normalize;
+    return normalize == "none" ? frames : normalized_over_time(frames, normalize == "mean_variance");
   }
 
   const Speech& speech_;
@@ -225,6 +228,14 @@ at::Tensor at_unit_rate(const at::Tensor& frames, std::int64_t hop, std::int64_t
   return aligned.slice(0, 0, std::min(units, aligned.size(0)));
 }
 
+at::Tensor normalized_over_time(const at::Tensor& frames, bool variance) {
+  constexpr double kSmallestVariance = 1e-8;
+  const at::Tensor centred = frames.to(at::kDouble).sub(frames.mean(0, /*keepdim=*/true, at::kDouble));
+  if (!variance) return centred.to(frames.scalar_type());
+  const at::Tensor spread = centred.square().mean(0, /*keepdim=*/true).clamp_min(kSmallestVariance).sqrt();
+  return (centred / spread).to(frames.scalar_type());
+}
+
 std::optional<Units> Units::make(const fs::path& folder, const Speech& speech, const std::vector<std::size_t>& train,
                                  const UnitSource& source, const UnitRequest& request, const Communicator& ranks,
                                  bool show_progress) {
@@ -257,12 +268,19 @@ std::optional<Units> Units::make(const fs::path& folder, const Speech& speech, c
     if (ranks.rank() != 0) return;
     write_safetensors(folder / "centroids.safetensors", {{"centroids", result.centroids}});
     write_units(folder / "units.h5", speech, labels);
-    const Json record = {{"source", source.description},     {"source_fingerprint", source.fingerprint},
-                         {"clusters", request.clusters},     {"frames", frames},
-                         {"inertia", result.inertia},        {"start_inertias", result.start_inertias},
-                         {"iterations", result.iterations},  {"empty", result.empty},
-                         {"kmeans", request.options.kmeans}, {"seed", request.options.seed},
-                         {"hop_samples", request.unit_hop},  {"units_sha256", sha256_of_file(folder / "units.h5")}};
+    const Json record = {{"source", source.description},
+                         {"source_fingerprint", source.fingerprint},
+                         {"clusters", request.clusters},
+                         {"frames", frames},
+                         {"normalize", request.options.normalize},
+                         {"inertia", result.inertia},
+                         {"start_inertias", result.start_inertias},
+                         {"iterations", result.iterations},
+                         {"empty", result.empty},
+                         {"kmeans", request.options.kmeans},
+                         {"seed", request.options.seed},
+                         {"hop_samples", request.unit_hop},
+                         {"units_sha256", sha256_of_file(folder / "units.h5")}};
     write_file_atomically(folder / "units.json", record.dump(1) + "\n");
   });
   return Units(folder);

@@ -49,6 +49,10 @@ UnitSource store_source(const std::filesystem::path& store, const std::string& t
 /// Throws ConfigError if neither hop is a multiple of the other.
 at::Tensor at_unit_rate(const at::Tensor& frames, std::int64_t hop, std::int64_t unit_hop, std::int64_t units);
 
+/// `frames` [T, D] with mean 0 over time in each dimension and, if `variance`, variance 1; a dimension that does not
+/// change is 0.
+at::Tensor normalized_over_time(const at::Tensor& frames, bool variance);
+
 /// What units are wanted.
 struct UnitRequest {
   std::int64_t clusters = 0;

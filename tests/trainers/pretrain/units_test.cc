@@ -3,8 +3,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -57,6 +59,53 @@ TEST(UnitRate, MfccsGiveAsManyUnitsAsTheStemHasFrames) {
     EXPECT_EQ(at_unit_rate(at::arange(1 + (samples - 400) / 160, at::kLong), mfcc.hop_samples, 320, 1000).size(0),
               stem_count(samples))
         << samples;
+  }
+}
+
+TEST(Units, NormalizedFramesForgetLevelAndSpread) {
+  const at::Tensor frames = at::arange(12, at::kFloat).view({4, 3}) * 2 + 5;
+  const at::Tensor normalized = normalized_over_time(frames, true);
+  const double edge = 1.5 / std::sqrt(1.25);  // 0, 1, 2, 3 have mean 1.5 and variance 1.25
+  for (const std::int64_t d : {0, 1, 2}) {
+    EXPECT_FLOAT_EQ(normalized[0][d].item<float>(), -edge);
+    EXPECT_FLOAT_EQ(normalized[3][d].item<float>(), edge);
+  }
+  EXPECT_LT((normalized_over_time(frames * 7 - 100, true) - normalized).abs().max().item<float>(), 1e-6);
+  const at::Tensor centred = normalized_over_time(frames, false);
+  EXPECT_EQ(centred[0][0].item<float>(), -9);
+  EXPECT_EQ(centred[3][2].item<float>(), 9);
+  EXPECT_EQ(normalized_over_time(at::full({1, 3}, 4.0F), true).abs().max().item<float>(), 0) << "nothing changes";
+}
+
+TEST(Units, NormalizedUnitsDoNotDependOnTheScaleOfASource) {
+  const Communicator world = Communicator::world();
+  const Communicator alone = world.split(world.rank());
+  const fs::path shared = shared_folder(world), folder = shared / std::to_string(world.rank());
+  const Voices voices(
+      shared, 6, [&] { world.barrier(); }, world.rank() == 0);
+  std::vector<std::size_t> train(6);
+  std::iota(train.begin(), train.end(), std::size_t{0});
+  const UnitSource mfcc = mfcc_source();
+  UnitSource louder = mfcc;
+  louder.frames = [&](const Speech& speech, std::size_t u) {
+    return mfcc.frames(speech, u) * (1 << (u % 3)) + 64.0 * static_cast<double>(u);
+  };
+  for (const std::string kind : {"none", "mean_variance"}) {
+    UnitRequest wanted = request(4);
+    wanted.options.normalize = kind;
+    const auto plain = Units::make(folder / kind, voices.speech(), train, mfcc, wanted, alone, false);
+    const auto scaled = Units::make(folder / (kind + "_scaled"), voices.speech(), train, louder, wanted, alone, false);
+    std::int64_t equal = 0, all = 0;
+    for (const std::size_t u : train) {
+      const auto a = values(plain->of(voices.speech().key(u))), b = values(scaled->of(voices.speech().key(u)));
+      for (std::size_t t = 0; t < a.size(); ++t) equal += a[t] == b[t] ? 1 : 0;
+      all += static_cast<std::int64_t>(a.size());
+    }
+    if (kind == "mean_variance") {
+      EXPECT_GT(equal, all * 99 / 100);
+    } else {
+      EXPECT_LT(equal, all / 2) << "the levels tell the utterances apart";
+    }
   }
 }
 
