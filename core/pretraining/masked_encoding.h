@@ -8,6 +8,7 @@
 
 #include "core/pretraining/dropout.h"
 #include "core/pretraining/model_sizes.h"
+#include "core/pretraining/objective.h"
 #include "core/pretraining/trainable.h"
 #include "core/upstreams/preprocessing.h"
 #include "core/upstreams/tap_collector.h"

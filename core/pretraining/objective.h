@@ -69,9 +69,9 @@ class Objective {
   virtual std::int64_t frames(std::int64_t samples) const = 0;
 
   /// The loss of some utterances, each computed alone; what depends on the parameters only, such as weights laid out
-  /// for products, is made once for all of them. Their activations live until the loss's graph is gone. Throws DataError
-  /// if one is too short, if there are no units where there must be, or more than 2 fewer than frames, or if one is no
-  /// class.
+  /// for products, is made once for all of them. Their activations live until the loss's graph is gone. Throws
+  /// DataError if one is too short, if there are no units where there must be, or more than 2 fewer than frames, or if
+  /// one is no class.
   ///   parameters  pieces of the flat vector (`leaf_parameters`), float32 or float64; gradients reach those that
   ///               require them
   ///   utterances  at least one

@@ -69,7 +69,8 @@ at::Tensor GroupedWeight::weight_gradient(const at::Tensor& x, const at::Tensor&
   return out.transpose(2, 3).reshape({groups_ * width_, width_, kernel_});
 }
 
-/// Its input's gradient is a convolution too, of the output's gradient with the transposed weight turned round.
+/// The weight laid out for both directions, shared by all graphs made with it. The input's gradient is a convolution
+/// too, of the output's gradient with the transposed weight turned round.
 struct GroupedConvolution::Layouts {
   Layouts(const at::Tensor& weight, std::int64_t groups, std::int64_t before)
       : before(before),

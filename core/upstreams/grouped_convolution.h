@@ -34,7 +34,8 @@ class GroupedWeight {
   at::Tensor matrices_;  // [groups, (K + F - 1) D / groups, F D / groups]
 };
 
-/// The convolution through which gradients flow. Its weight is laid out once, for all that is convolved with it.
+/// The convolution through which gradients flow. Its weight is laid out once, with the values that it has then, for all
+/// that is convolved with it.
 class GroupedConvolution {
  public:
   ///   weight  [D, D / groups, K]

@@ -1,6 +1,9 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
@@ -26,21 +29,24 @@ struct DebianSpeechOptions {
     f.texts("languages", languages, "only recordings in these, such as nl; none given: all");
     f.text("asr_language", asr_language, "language of the asr splits", {"nl", "cs", "fr", "ru"});
     f.number("per_voice", per_voice, "most utterances of a voice, drawn by text; 0: all", at_least(0));
-    f.flag("phones", phones, "the asr splits as pr splits too, with the phones of their texts by the program espeak-ng");
+    f.flag("phones", phones,
+           "the asr splits as pr splits too, with the phones of their texts by the program espeak-ng");
   }
 };
 
 /// Speech from Debian packages, unpacked below the source by `dpkg -x` (tools/fetch_debian_speech does it); what is not
 /// there is not used. Fields: `speaker` (a person), `language`, `text` (see normalize_text) and `raw_text` where the
 /// package has it, `prompt` (equal where the text is the same, in any language), `source`. Splits for sid, lid and asr
-/// as debian_splits.h says, for pr on request, with the field `phones`; notes count what was skipped. Of the telephone prompts (8 kHz) `quick` takes the GSM files,
-/// as the second voices have no others. The game's speech is 22 kHz Vorbis: studies should set the effect `band_limit`,
-/// or telling a language is telling a band.
+/// as debian_splits.h says, for pr on request, with the field `phones`; notes count what was skipped. Of the telephone
+/// prompts (8 kHz) `quick` takes the GSM files, as the second voices have no others. The game's speech is 22 kHz
+/// Vorbis: studies should set the effect `band_limit`, or telling a language is telling a band.
 class DebianSpeech : public CorpusPreparer {
  public:
   explicit DebianSpeech(DebianSpeechOptions options) : options_(std::move(options)) {}
 
   CorpusDraft prepare(const fs::path& source) const override {
+    // A program that is missing is told before the work starts.
+    if (options_.phones) espeak_phones({"a"}, options_.asr_language);
     SkipCounts skipped;
     std::vector<DebianRecording> recordings = read_asterisk(source, options_.quick, skipped);
     append(recordings, read_fillets(source, skipped));
@@ -71,6 +77,13 @@ class DebianSpeech : public CorpusPreparer {
 
   void keep_languages(std::vector<DebianRecording>& recordings, SkipCounts& skipped) const {
     if (options_.languages.empty()) return;
+    std::set<std::string> known;
+    for (const DebianRecording& r : recordings) known.insert(r.language);
+    for (const std::string& language : options_.languages) {
+      if (known.contains(language)) continue;
+      throw ConfigError(fmt::format("strata prepare /languages: no recording is in \"{}\"; there are {}", language,
+                                    fmt::join(known, ", ")));
+    }
     const std::size_t others = std::erase_if(recordings, [&](const DebianRecording& r) {
       return std::find(options_.languages.begin(), options_.languages.end(), r.language) == options_.languages.end();
     });
@@ -78,7 +91,7 @@ class DebianSpeech : public CorpusPreparer {
   }
 
   /// Keeps at most `per_voice` recordings of each person, those with the smallest hash of their prompt, and returns the
-  /// draws of what is left, which are those of the whole.
+  /// draws of what is left, which are those of all in the chosen languages.
   std::vector<double> keep_per_voice(std::vector<DebianRecording>& recordings, SkipCounts& skipped) const {
     const std::vector<double> all = text_draws(recordings);
     if (options_.per_voice == 0) return all;
@@ -127,6 +140,12 @@ class DebianSpeech : public CorpusPreparer {
         spoken.push_back(by_id.at(id));
         texts.push_back(spoken.back()->fields.at("raw_text"));
       }
+    }
+    if (texts.empty()) {
+      throw ConfigError(
+          fmt::format("there are no asr splits in \"{}\" whose texts could become phones: too few of its "
+                      "recordings have texts, or `languages` leaves it out",
+                      options_.asr_language));
     }
     const std::vector<std::string> phones = espeak_phones(texts, options_.asr_language);
     for (std::size_t i = 0; i < spoken.size(); ++i) spoken[i]->fields["phones"] = phones[i];

@@ -48,17 +48,20 @@ std::string printed_for(const std::string& text, const std::string& voice) {
   }
   std::string printed;
   std::array<char, 4096> buffer{};
+  bool unread = false;
   for (ssize_t count = 0; (count = ::read(ends[0], buffer.data(), buffer.size())) != 0;) {
     if (count > 0) printed.append(buffer.data(), static_cast<std::size_t>(count));
-    if (count < 0 && errno != EINTR) break;
+    if (count >= 0 || errno == EINTR) continue;
+    unread = true;
+    break;
   }
   ::close(ends[0]);
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  pid_t ended = 0;
+  while ((ended = ::waitpid(child, &status, 0)) < 0 && errno == EINTR) {
   }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) == 127)
-    throw ConfigError(
-        fmt::format("phones need the program {} (Debian package {}), which did not run", kProgram, kProgram));
+  if (ended != child || WIFSIGNALED(status) || unread)
+    throw DataError(fmt::format("{} was stopped while it read \"{}\"", kProgram, text));
   if (WEXITSTATUS(status) != 0)
     throw ConfigError(fmt::format("{} failed on \"{}\"; does it have the voice \"{}\"?", kProgram, text, voice));
   return printed;
@@ -98,8 +101,13 @@ std::vector<std::string> espeak_phones(const std::vector<std::string>& texts, co
   std::vector<std::string> phones(texts.size());
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
-    for (std::size_t i = next++; i < texts.size(); i = next++)
-      phones[i] = phones_of_output(printed_for(texts[i], voice));
+    try {
+      for (std::size_t i = next++; i < texts.size(); i = next++)
+        phones[i] = phones_of_output(printed_for(texts[i], voice));
+    } catch (...) {
+      next = texts.size();  // the others end too
+      throw;
+    }
   };
   std::vector<std::future<void>> workers;
   for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i)
@@ -109,7 +117,6 @@ std::vector<std::string> espeak_phones(const std::vector<std::string>& texts, co
     try {
       worker.get();
     } catch (...) {
-      next = texts.size();
       if (!failed) failed = std::current_exception();
     }
   }

@@ -31,6 +31,8 @@ struct Arguments {
 
 // The model of both, and their batches.
 constexpr double kChannels = 64, kWidth = 192, kInner = 768, kClasses = 100, kFinal = 256;
+/// As core/base/memory.cc sets it for the program.
+constexpr const char* kMallocOptions = "dirty_decay_ms:10000,muzzy_decay_ms:10000,oversize_threshold:0";
 constexpr int kLayers = 4, kLogEvery = 5, kDev = 4;
 constexpr double kBatchSeconds = 48, kMinSeconds = 1, kMaxSeconds = 8;
 
@@ -199,15 +201,15 @@ std::vector<PeerConfiguration> peer_configurations(const Arguments& given) {
   return all;
 }
 
-/// Memory is kept, as ours is: glibc otherwise gives the blocks of a step back to the system, and faults them in again.
+/// With the allocator of the program, if it is found, as a good user would run it.
 double run_peer(const Arguments& given, const fs::path& work, const PeerConfiguration& configuration) {
   const int threads = given.ranks / configuration.processes;
-  return last_line(output_of(fmt::format("MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 OMP_NUM_THREADS={} "
+  return last_line(output_of(fmt::format("LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF={} OMP_NUM_THREADS={} "
                                          "'{}' '{}' --wavs '{}' --procs {} --threads {} --batching {} --batch-seconds "
                                          "{} --steps {} --warmup {}",
-                                         threads, given.python, given.peer, (work / "audio" / "files.txt").string(),
-                                         configuration.processes, threads, configuration.batching, kBatchSeconds,
-                                         given.steps, kLogEvery)))
+                                         kMallocOptions, threads, given.python, given.peer,
+                                         (work / "audio" / "files.txt").string(), configuration.processes, threads,
+                                         configuration.batching, kBatchSeconds, given.steps, kLogEvery)))
       .at("audio_per_s")
       .get<double>();
 }

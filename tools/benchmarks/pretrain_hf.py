@@ -47,6 +47,7 @@ class Pretraining(nn.Module):
         self.hubert = HubertModel(config())
         self.final_proj = nn.Linear(self.hubert.config.hidden_size, FINAL_DIM)
         self.units = nn.Parameter(torch.rand(CLASSES, FINAL_DIM))
+        self.hubert.feature_extractor._requires_grad = False  # of the waves, which nobody wants
         self.hubert.feature_extractor.register_forward_hook(self.keep_features)
 
     def keep_features(self, module, inputs, features):

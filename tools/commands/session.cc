@@ -31,7 +31,9 @@ ModelSearch Session::model_search() const {
 }
 
 std::string Session::command_text() const {
-  return fmt::format("strata {}", fmt::join(arguments_.begin() + 1, arguments_.end(), " "));
+  std::vector<std::string> words = arguments_;
+  if (!words.empty()) words.front() = "strata";
+  return fmt::format("{}", fmt::join(words, " "));
 }
 
 Json Session::provenance() const {

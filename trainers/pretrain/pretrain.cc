@@ -33,7 +33,7 @@
 namespace strata {
 namespace {
 
-constexpr int kPretrainSemantics = 1;  // raised when a training with the same section gives other weights
+constexpr int kPretrainSemantics = 2;  // raised when a training with the same section gives other weights
 
 std::string short_of(const std::string& fingerprint) { return fingerprint.substr(0, 16); }
 

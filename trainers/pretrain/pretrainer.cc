@@ -162,7 +162,8 @@ void Pretrainer::train_step() {
   std::vector<std::size_t> own;
   for (const std::int64_t i : balanced_slice(batch, batches_.lengths(), ranks_.rank(), ranks_.size()))
     own.push_back(data_.train[static_cast<std::size_t>(i)]);
-  PretrainSums sums = pass_over(own, {static_cast<std::uint64_t>(model_.seed), static_cast<std::uint64_t>(step_), true});
+  PretrainSums sums =
+      pass_over(own, {static_cast<std::uint64_t>(model_.seed), static_cast<std::uint64_t>(step_), true});
   collectives_->all_reduce_sum(gradient_);
   reduce(sums);
   std::vector<std::int64_t> stop = {stop_requested() != 0 ? 1 : 0};

@@ -45,12 +45,13 @@ class Pr : public Transcription {
       for (const std::string& text : texts_of("train")) {
         for (std::string& phone : split_at_white_space(text)) phones.insert(std::move(phone));
       }
+      for (const char* own : {"<blank>", "<unk>"}) phones.erase(own);
       symbols_ = {"<blank>", "<unk>"};
       symbols_.insert(symbols_.end(), phones.begin(), phones.end());
     }
     for (std::size_t i = 0; i < symbols_.size(); ++i) index_[symbols_[i]] = static_cast<std::int64_t>(i);
     unknown_ = index_.at("<unk>");
-    if (index_.contains("<eos>")) end_ = index_.at("<eos>");
+    if (options.vocabulary == "superb") end_ = index_.at("<eos>");
   }
 
   const std::vector<std::string>& labels() const override { return symbols_; }

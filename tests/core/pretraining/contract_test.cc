@@ -85,6 +85,29 @@ TEST_P(Contract, ItsGradientIsThatOfItsLoss) {
   EXPECT_NEAR((above - below) / (2 * kStep), want, 1e-5 * std::abs(want));
 }
 
+TEST_P(Contract, SeveralUtterancesAreTheSumOfEachAlone) {
+  const auto objective = make({{"dropout", 0.1}});
+  const Start alone(*objective, at::kDouble), together(*objective, at::kDouble);
+  objective->start(alone.parameters);
+  const std::vector<PretrainUtterance> utterances = {small_utterance(*objective, 6000, 3, at::kDouble),
+                                                     small_utterance(*objective, 400, 4, at::kDouble),
+                                                     small_utterance(*objective, 9000, 5, at::kDouble)};
+  ObjectiveSums want;
+  for (const PretrainUtterance& utterance : utterances) {
+    const ObjectiveSums one = objective->forward(alone.parameters, utterance, {});
+    one.loss.backward();
+    want.add(one);
+  }
+  const ObjectiveSums got = objective->forward(together.parameters, utterances, {});
+  got.loss.backward();
+  EXPECT_NEAR(got.loss.item<double>(), want.loss.item<double>(), 1e-9 * std::abs(want.loss.item<double>()));
+  EXPECT_EQ(got.weight, want.weight);
+  EXPECT_EQ(got.predicted, want.predicted);
+  EXPECT_EQ(got.correct, want.correct);
+  const double largest = alone.gradient.abs().max().item<double>();
+  EXPECT_LT((together.gradient - alone.gradient).abs().max().item<double>(), 1e-9 * largest);
+}
+
 TEST_P(Contract, InBfloat16TheGradientPointsTheSameWay) {
   const auto exact = make(), rounded = make({{"compute", "bfloat16"}});
   const Start start(*exact), other(*rounded);

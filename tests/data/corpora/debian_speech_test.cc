@@ -168,8 +168,7 @@ TEST_F(DebianSpeechTest, AllPrefersWavAndPerVoiceLimits) {
 TEST_F(DebianSpeechTest, OneLanguageHasTheAsrSplitsOfAll) {
   prepare(*tree_, R"({"type": "debian_speech"})", tree_->root() / "source");
   const std::string all = read_file(tree_->root() / "manifests/asr.test.txt");
-  const Json record =
-      prepare(*tree_, R"({"type": "debian_speech", "languages": ["nl"]})", tree_->root() / "source");
+  const Json record = prepare(*tree_, R"({"type": "debian_speech", "languages": ["nl"]})", tree_->root() / "source");
   const Corpus corpus = Corpus::read(tree_->root() / "manifests");
   EXPECT_EQ(corpus.utterances().size(), 140u);
   EXPECT_EQ(record["notes"]["skipped"]["other_language"], 393);
@@ -181,6 +180,12 @@ TEST_F(DebianSpeechTest, NamesThePackagesWhereSidIsNotPossible) {
       prepare_error(*tree_, R"({"type": "debian_speech"})", tree_->root() / "manifests"),
       HasSubstr("fewer than two voices with 60 utterances are unpacked here; unpack at least two of the packages "
                 "asterisk-core-sounds-{en,es,fr,it,ru}-gsm (or -wav)"));
+  EXPECT_THAT(
+      prepare_error(*tree_, R"({"type": "debian_speech", "languages": ["nl", "nll"]})", tree_->root() / "source"),
+      HasSubstr("/languages: no recording is in \"nll\"; there are en, es, fr, it, nl"));
+  EXPECT_THAT(prepare_error(*tree_, R"({"type": "debian_speech", "languages": ["es", "fr"], "phones": true})",
+                            tree_->root() / "source"),
+              HasSubstr("no asr splits in \"nl\""));
   EXPECT_THAT(prepare_error(*tree_, R"({"type": "debian_speech", "asr_language": "xx"})", tree_->root() / "source"),
               HasSubstr("strata prepare /asr_language: unknown value \"xx\""));
 }
