@@ -113,7 +113,7 @@ RunResult Workplace::run(const std::string& arguments, int ranks, const std::str
 }
 
 RunResult Workplace::run_until(const std::string& arguments, int ranks, const std::string& condition, const std::string& action) const {
-  // Job control (set -m), or the shell would have the program ignore SIGINT.
+  // Job control (set -m), or the shell would have the program ignore SIGINT; a stop does not end the wait (-f).
   const std::string script = fmt::format(R"(cd {}
 program={}
 set -m
@@ -124,7 +124,7 @@ watch=$!
 rank() {{ pgrep -P $run | sort -n | sed -n $(($1 + 1))p; }}
 until {{ {}; }} || ! kill -0 $run; do sleep 0.05; done
 {}
-wait $run
+wait -f $run
 code=$?
 kill -- -$watch
 exit $code
