@@ -56,8 +56,8 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
   return at::layer_norm(x, weight_.sizes(), weight_, bias_, eps_);
 }
 
-// LibTorch leaves a contiguous tensor to oneDNN, which makes a kernel anew for each length of utterance, longer than it
-// then runs; a transposed one it computes itself.
+// LibTorch leaves a contiguous tensor to oneDNN, which makes a kernel anew for each length of utterance; a transposed
+// one it computes itself.
 at::Tensor gelu(at::Tensor&& x) {
   return c10::GradMode::is_enabled() ? at::gelu(x.transpose(-1, -2)).transpose(-1, -2) : at::gelu_(x);
 }

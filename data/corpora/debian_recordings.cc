@@ -9,6 +9,7 @@
 #include <cmath>
 #include <thread>
 
+#include "core/base/cores.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -203,7 +204,7 @@ void keep_audible(std::vector<DebianRecording>& recordings, SkipCounts& skipped)
     }
   };
   std::vector<std::jthread> threads;
-  for (unsigned t = 0; t < std::max(1u, std::thread::hardware_concurrency()); ++t) threads.emplace_back(work);
+  for (int t = 0; t < node_cores(); ++t) threads.emplace_back(work);
   threads.clear();  // joins
 
   std::vector<DebianRecording> kept;

@@ -19,8 +19,8 @@ struct CopyForecast {
 /// Looks at what is there, writes nothing.
 ///   to       folder of the upstream in another store: new, or with some of the same in it
 ///   corpora  that are copied; empty: all
-/// Throws ConfigError if the store has no such corpus, if a `strip` of it is not complete, or if `to` holds anything else
-/// under the same names.
+/// Throws ConfigError if the store has no such corpus, if a `strip` of it is not complete, or if `to` holds anything
+/// else under the same names.
 CopyForecast forecast_copy(const FeatureStore& from, const std::filesystem::path& to,
                            const std::vector<std::string>& corpora);
 

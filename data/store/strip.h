@@ -55,8 +55,8 @@ struct CorpusUse {
 ///   folders  of FeatureStores
 std::vector<CorpusUse> least_recently_used(const std::vector<std::filesystem::path>& folders, std::int64_t limit_bytes);
 
-/// True if a strip of this corpus is replacing a shard, or was killed while it did: a sidecar may then be newer than its
-/// shard.
+/// True if a strip of this corpus is replacing a shard, or was killed while it did: a sidecar may then be newer than
+/// its shard.
 bool is_replacing(const std::filesystem::path& corpus_folder);
 
 /// Completes the replacement of a shard at which a strip of this corpus was killed, if one was.

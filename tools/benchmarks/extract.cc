@@ -1,13 +1,9 @@
 // tools/bench extract: audio seconds a second of `strata extract`, beside Hugging Face's on the same files.
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/randn.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -18,11 +14,10 @@
 #include "core/config/json.h"
 #include "core/upstreams/untrained.h"
 #include "data/audio/audio.h"
+#include "tools/benchmarks/measure.h"
 
 namespace strata {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct Arguments {
   std::string program = std::getenv("STRATA_PROGRAM") ? std::getenv("STRATA_PROGRAM") : "strata";
@@ -30,27 +25,6 @@ struct Arguments {
   double seconds = 120, mean = 12;
   int threads = 2, rounds = 3;
 };
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// GFLOP/s of a large product of matrices: what any dense model is held against. The best of `repetitions`.
-double gemm_peak(const Arguments& given, int repetitions = 7) {
-  const c10::Device device(given.device);
-  const std::int64_t size = device.is_cpu() ? 2048 : 8192;
-  at::set_num_threads(given.threads);
-  const at::Tensor a = at::randn({size, size}, device), b = at::randn({size, size}, device);
-  at::Tensor c = a.mm(b);
-  const auto wait = [&] { (void)c.select(0, 0).select(0, 0).item<float>(); };
-  wait();
-  double best = 0;
-  for (int i = 0; i < repetitions; ++i) {
-    const auto start = Clock::now();
-    at::mm_out(c, a, b);
-    wait();
-    best = std::max(best, 2.0 * static_cast<double>(size * size * size) / seconds_since(start) / 1e9);
-  }
-  return best;
-}
 
 /// Multiplications and additions of HuBERT base over an utterance: stem, projection, positions, layers.
 double flops_of(std::int64_t samples) {
@@ -89,17 +63,6 @@ std::vector<std::int64_t> write_audio(const Arguments& given, const fs::path& fo
   return lengths;
 }
 
-/// What a command prints; throws if it fails.
-std::string output_of(const std::string& command) {
-  FILE* pipe = ::popen(command.c_str(), "r");
-  if (!pipe) throw DataError("cannot run: " + command);
-  std::string text;
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
-  if (::pclose(pipe) != 0) throw DataError("it failed: " + command);
-  return text;
-}
-
 /// The seconds that `strata extract` names for its work, without start-up.
 double run_strata(const Arguments& given, const fs::path& work) {
   fs::remove_all(work / "store");
@@ -113,11 +76,10 @@ double run_strata(const Arguments& given, const fs::path& work) {
 /// The wall time of the peer's one run, model loading and warm-up left out.
 ///   procs  processes that share the files and the threads
 double run_peer(const Arguments& given, const fs::path& work, int procs) {
-  const std::string out = output_of(
+  const Json result = last_line(output_of(
       fmt::format("{} {} --wavs {} --threads {} --procs {} --reps 1 --dtype {} --device {} --no-machine --out {}",
                   given.python, given.peer, (work / "audio" / "files.txt").string(), given.threads, procs, given.dtype,
-                  given.device, (work / "peer").string()));
-  const Json result = Json::parse(out.substr(out.rfind('\n', out.size() - 2) + 1));
+                  given.device, (work / "peer").string())));
   return result.at("runs").at(0).at("wall").get<double>();
 }
 
@@ -154,7 +116,7 @@ void bench(const Arguments& given) {
              lengths.size(), audio, flops / audio / 1e9, given.threads, given.dtype);
   double peak = 0, ours = 1e30, theirs = 1e30;
   for (int round = 0; round < given.rounds; ++round) {
-    peak = std::max(peak, gemm_peak(given));
+    peak = std::max(peak, gemm_peak(given.threads, c10::Device(given.device)));
     const double strata = run_strata(given, work);
     fmt::print("round {}: strata {:.2f} audio s/s", round + 1, audio / strata);
     ours = std::min(ours, strata);
@@ -163,7 +125,7 @@ void bench(const Arguments& given) {
       fmt::print(", peer in {} processes of {} threads {:.2f}", procs, given.threads / procs, audio / peer);
       theirs = std::min(theirs, peer);
     }
-    peak = std::max(peak, gemm_peak(given));
+    peak = std::max(peak, gemm_peak(given.threads, c10::Device(given.device)));
     fmt::print("; peak of matrix products {:.1f} GFLOP/s\n", peak);
     std::fflush(stdout);
   }
@@ -197,8 +159,7 @@ int main(int argc, char** argv) {
   strata::Arguments given;
   CLI::App app(
       "Speed of strata extract on noise, with a HuBERT base of random weights; alternating with a peer (as one "
-      "process, "
-      "and as one a thread), best of the rounds.");
+      "process, and as one a thread), best of the rounds.");
   app.add_option("--peer", given.peer,
                  "Python script of a peer that takes --wavs, --threads, --procs, --reps, --dtype, --out, as Hugging "
                  "Face's extraction");

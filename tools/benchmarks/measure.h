@@ -16,9 +16,9 @@ double seconds_since(std::chrono::steady_clock::time_point start);
 /// The upper of the two in the middle where there is none. `values` must not be empty.
 double median(std::vector<double> values);
 
-/// GFLOP/s of a large float32 product of matrices: what any dense model is held against. The best of `repetitions`.
+/// GFLOP/s of a large float32 product of matrices: what any dense model is held against. The best of several.
 /// Sets the number of intra-op threads.
-double gemm_peak(int threads, c10::Device device = c10::kCPU, int repetitions = 7);
+double gemm_peak(int threads, c10::Device device = c10::kCPU);
 
 /// What a shell command prints. Throws DataError that names it if it fails.
 std::string output_of(const std::string& command);

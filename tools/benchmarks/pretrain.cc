@@ -283,9 +283,8 @@ Json summary(const Arguments& given, const Rates& rates, double audio, double fl
 void bench(const Arguments& given) {
   if (!given.peer.empty() && given.objective != "hubert")
     throw ConfigError("--peer trains HuBERT only; leave it out, or take --objective hubert");
-  const fs::path work = fs::absolute(given.work);
-  fs::remove_all(work / "output");
-  fs::remove_all(work / "audio");
+  const fs::path work = fs::absolute(given.work) / "pretrain";  // its own: it is emptied
+  fs::remove_all(work);
   const std::vector<std::int64_t> lengths = write_audio(given, work / "audio");
   write_file_atomically(work / "study.json", study_of(given).dump(1));
   double audio = 0, flops = 0;
@@ -296,9 +295,7 @@ void bench(const Arguments& given) {
   fmt::print("{} utterances, {:.1f} s of audio, {:.2f} GFLOP a second of it in a step; {} ranks, batches of {:.0f} s\n",
              lengths.size(), audio, flops / audio / 1e9, given.ranks, kBatchSeconds);
   const Json result = summary(given, run_rounds(given, work), audio, flops);
-  if (!given.keep) {
-    for (const char* part : {"output", "audio", "study.json"}) fs::remove_all(work / part);
-  }
+  if (!given.keep) fs::remove_all(work);
   fmt::print("{}\n", result.dump());
 }
 

@@ -2,7 +2,8 @@
 
 transformers' HubertModel with sdpa attention in the benchmark's shape, masked prediction of units (cosines over a
 temperature, cross entropy on masked frames, penalty of the stem's output), AdamW, clipping, DistributedDataParallel
-over gloo. Each epoch's utterances are sorted by length and cut into batches of --batch-seconds, which the processes share.
+over gloo; torch.compile is left out, as it would compile anew for each length. Each epoch's utterances are sorted by
+length and cut into batches of --batch-seconds, which the processes share.
 --batching padded: a process's share is one padded tensor with its attention mask. single: one utterance at a time, the
 gradients accumulated. Weights and units are random: time does not depend on them. Waves are in memory before the clock
 starts, and padding is not counted as audio. The last line is JSON. Needs torch and transformers.

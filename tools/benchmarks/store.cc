@@ -25,6 +25,7 @@
 #include "core/base/random.h"
 #include "core/config/json.h"
 #include "data/batches/batch_order.h"
+#include "tools/benchmarks/measure.h"
 
 namespace strata {
 namespace {
@@ -41,8 +42,6 @@ struct Arguments {
   double mean = 6;
   int rounds = 3;
 };
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 template <class Action>
 double seconds_of(const Action& action) {
@@ -352,13 +351,7 @@ class ReadBench {
 Json run_peer(const Arguments& given, const fs::path& file) {
   const std::string command =
       fmt::format("{} {} --features {} --reps {}", given.python, given.peer, file.string(), given.rounds);
-  FILE* pipe = ::popen(command.c_str(), "r");
-  if (!pipe) throw DataError("cannot run: " + command);
-  std::string out;
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) out.append(buffer, n);
-  if (::pclose(pipe) != 0) throw DataError("it failed: " + command);
-  return Json::parse(out.substr(out.rfind('\n', out.size() - 2) + 1)).at("results");
+  return last_line(output_of(command)).at("results");
 }
 
 /// Of float16 frames into a float32 buffer, beside a copy that moves as many bytes; one thread and all.

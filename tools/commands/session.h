@@ -35,9 +35,10 @@ class Session {
   ModelSearch model_search() const;
   /// Versions, host, command line: for what is written.
   Json provenance() const;
-  std::string command_text() const;  // of this run, "strata sweep ..."
 
  private:
+  std::string command_text() const;  // of this run, "strata sweep ..."
+
   std::vector<std::string> arguments_;
   const Communicator* world_ = nullptr;
 };

@@ -297,7 +297,11 @@ class Pretraining {
     facts.name = model.name;
     facts.model = resolved(model, data.units != nullptr);
     facts.speech = options_to_json(study_.speech);
-    for (const auto& [name, utterances] : selection_.read) facts.corpora.push_back(corpora_.at(name).name());
+    for (const auto& [name, utterances] : selection_.read) {
+      const std::string corpus = corpora_.at(name).name();  // several folders of manifests may be of one
+      if (std::find(facts.corpora.begin(), facts.corpora.end(), corpus) == facts.corpora.end())
+        facts.corpora.push_back(corpus);
+    }
     facts.train_utterances = static_cast<std::int64_t>(data.train.size());
     facts.dev_utterances = static_cast<std::int64_t>(data.dev.size());
     facts.held_out = selection_.held_out;

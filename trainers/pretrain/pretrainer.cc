@@ -17,15 +17,12 @@
 #include "core/base/random.h"
 #include "core/base/stop.h"
 #include "core/pretraining/leaf_parameters.h"
-#include "core/tensor/feature_spec.h"
 
 namespace strata {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Audio of one graph, about: what its activations take bounds the memory of a step, however long the batch.
-constexpr std::int64_t kGraphSamples = 30 * kSampleRateHz;
 constexpr std::uint64_t kValidationStep = std::numeric_limits<std::uint64_t>::max();
 
 /// A section of a PretrainModel, whose keys were checked when the study was read.
@@ -136,7 +133,7 @@ PretrainSums Pretrainer::pass_over(const std::vector<std::size_t>& utterances, c
   for (std::size_t next = 0; next < utterances.size();) {
     std::vector<PretrainUtterance> together;
     std::int64_t samples = 0;
-    for (; next < utterances.size() && samples < kGraphSamples; ++next) {
+    for (; next < utterances.size() && samples < data_.graph_samples; ++next) {
       const std::size_t utterance = utterances[next];
       together.push_back(pass.training ? training_crop(utterance) : validation_crop(utterance));
       samples += together.back().wave.size(0);

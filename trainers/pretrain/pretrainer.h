@@ -12,6 +12,7 @@
 #include "core/optim/optimizer.h"
 #include "core/optim/schedule.h"
 #include "core/pretraining/objective.h"
+#include "core/tensor/feature_spec.h"
 #include "data/speech/length_batches.h"
 #include "data/speech/speech.h"
 #include "distributed/collectives.h"
@@ -28,6 +29,8 @@ struct PretrainData {
   std::vector<std::size_t> train, dev;  // indices into `speech`; dev may be empty
   const Units* units = nullptr;         // for objectives that predict units
   std::int64_t max_samples = 0;         // of a longer utterance a part is taken
+  // Audio of one graph, about: what its activations take bounds the memory of a step, however long the batch.
+  std::int64_t graph_samples = 30 * kSampleRateHz;
 };
 
 /// Sums over utterances and ranks.
@@ -38,10 +41,11 @@ struct PretrainSums {
   Json means() const;
 };
 
-/// Trains one model, data parallel: every rank holds all parameters, computes the utterances of its share of each
-/// batch, one after the other, and gradients are summed over the ranks and divided by what their losses were summed
-/// over. So the loss of a step is that of one rank, but for rounding. Continues from the checkpoint in its folder, if
-/// there is one; at equal ranks and threads the result is that of an uninterrupted run, bit for bit. Collective.
+/// Trains one model, data parallel: every rank holds all parameters, computes its share of each batch, as many
+/// utterances at a time as `PretrainData::graph_samples` allows, and gradients are summed over the ranks and divided by
+/// what their losses were summed over. So the loss of a step is that of one rank, and that of one utterance at a time,
+/// but for rounding. Continues from the checkpoint in its folder, if there is one; at equal ranks and threads the
+/// result is that of an uninterrupted run, bit for bit. Collective.
 ///
 /// The folder holds checkpoint.safetensors and journal.jsonl: an event for every `log_every` steps and every
 /// evaluation.

@@ -31,6 +31,23 @@ TEST(GroupedConvolution, ValuesAndGradientsEqualLibTorchs) {
   }
 }
 
+TEST(GroupedConvolution, GradientsOfSeveralInputsAddUp) {
+  const auto leaf = [](at::Tensor x) { return x.requires_grad_(); };
+  const at::Tensor a = leaf(at::randn({9, 12}, at::kDouble)), b = leaf(at::randn({4, 12}, at::kDouble)),
+                   weight = leaf(at::randn({12, 3, 5}, at::kDouble));
+  const GroupedConvolution convolution(weight, 4, 2);
+  (convolution(a).square().sum() + convolution(b).square().sum()).backward();
+  const at::Tensor a2 = leaf(a.detach().clone()), b2 = leaf(b.detach().clone()),
+                   weight2 = leaf(weight.detach().clone());
+  const auto loss = [&](const at::Tensor& x) {
+    return at::conv1d(x.t().unsqueeze(0), weight2, {}, 1, 2, 1, 4).square().sum();
+  };
+  (loss(a2) + loss(b2)).backward();
+  EXPECT_LT(largest(a.grad() - a2.grad()), 1e-12);
+  EXPECT_LT(largest(b.grad() - b2.grad()), 1e-12);
+  EXPECT_LT(largest(weight.grad() - weight2.grad()), 1e-11);
+}
+
 TEST(GroupedConvolution, DoesNotDependOnHowManyFramesAreMadeAtOnce) {
   const at::Tensor x = at::randn({37, 8}, at::kDouble), weight = at::randn({8, 4, 6}, at::kDouble);
   const at::Tensor one = GroupedWeight(weight, 2, 1).convolve(x, 3);
