@@ -16,11 +16,13 @@ constexpr const char* kMask = "masked_spec_embed";
 
 struct HubertOptions {
   ModelSizes sizes;
+  ModelNorms norms;
   std::int64_t layers = 4;
   UnitOptions units;
 
   void fields(Fields& f) {
     sizes.fields(f);
+    norms.fields(f);
     f.number("layers", layers, "transformer layers", at_least(1));
     units.fields(f);
   }
@@ -32,7 +34,7 @@ class HubertObjective : public Objective {
  public:
   explicit HubertObjective(const HubertOptions& options)
       : options_(options),
-        config_(options.sizes.config(options.layers)),
+        config_(options.sizes.config(options.layers, options.norms.family())),
         wave_norm_{options.sizes.normalize},
         head_(options.units, "final_proj", "label_embs_concat") {
     weights_.push_back({kMask, {config_.hidden_size}, WeightRole::kEmbedding, 1});

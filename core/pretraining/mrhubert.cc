@@ -23,6 +23,7 @@ constexpr double kFairseqEps = 1e-5;
 
 struct MrHubertOptions {
   ModelSizes sizes;
+  ModelNorms norms;
   std::int64_t resolutions = 2;
   bool downsample = true;
   bool low_resolution_loss = true;
@@ -33,6 +34,7 @@ struct MrHubertOptions {
 
   void fields(Fields& f) {
     sizes.fields(f);
+    norms.fields(f);
     f.number("resolutions", resolutions, "frame rates, each half the one before", between(2, 5));
     f.flag("downsample", downsample, "off: the same modules, all at the finest rate");
     f.flag("low_resolution_loss", low_resolution_loss, "units are predicted at each rate, not only at the finest");
@@ -55,7 +57,7 @@ MrConfig config_of(const MrHubertOptions& options) {
   if (options.adapter_kernel % 2 == 0)
     throw ConfigError(fmt::format("adapter_kernel is {}, but must be odd", options.adapter_kernel));
   MrConfig config;
-  config.encoder = options.sizes.config(1);
+  config.encoder = options.sizes.config(1, options.norms.family());
   config.ratios.assign(changes, {1, options.downsample ? 2 : 1});
   config.layers = options.layers;
   config.adapter_kernel = options.adapter_kernel;
@@ -107,7 +109,7 @@ class MrHubertObjective : public Objective {
       : options_(options),
         config_(config_of(options)),
         wave_norm_{options.sizes.normalize, kFairseqEps},
-        spelling_(fairseq_spelling(/*layer_stem=*/false, /*weight_g=*/true)) {
+        spelling_(fairseq_spelling(config_.encoder.layer_stem(), /*weight_g=*/true)) {
     weights_.push_back({kMask, {config_.encoder.hidden_size}, WeightRole::kEmbedding, 1});
     append_weights(weights_, "", mr_weights(config_));
     for (WeightSpec& spec : weights_) spec.name = spelling_(spec.name);
@@ -147,7 +149,7 @@ class MrHubertObjective : public Objective {
                          {"conv_kernel", encoder.conv_kernel},
                          {"conv_stride", encoder.conv_stride},
                          {"conv_bias", encoder.conv_bias},
-                         {"extractor_mode", "default"},
+                         {"extractor_mode", encoder.layer_stem() ? "layer_norm" : "default"},
                          {"activation_fn", "gelu"},
                          {"layer_type", "transformer"},
                          {"encoder_layers", layers.front()},

@@ -17,11 +17,23 @@
 namespace strata {
 namespace {
 
+const std::string kLarge = "_large";
+
+/// All objectives, and once more those that can have the norms of the large models.
+std::vector<std::string> all_kinds() {
+  std::vector<std::string> kinds = ObjectiveRegistry::names();
+  for (const char* type : {"hubert", "mrhubert"}) kinds.push_back(type + kLarge);
+  return kinds;
+}
+
 /// What every objective promises, whichever are registered.
 class Contract : public testing::TestWithParam<std::string> {
  protected:
   std::unique_ptr<Objective> make(const Json& options = Json::object()) const {
-    return small_objective(GetParam(), options);
+    if (!GetParam().ends_with(kLarge)) return small_objective(GetParam(), options);
+    Json large = {{"feat_extract_norm", "layer"}, {"do_stable_layer_norm", true}, {"conv_bias", true}};
+    large.update(options);
+    return small_objective(GetParam().substr(0, GetParam().size() - kLarge.size()), large);
   }
   static double loss_of(const Objective& objective, const Start& start, const PretrainUtterance& utterance,
                         const Pass& pass = {}) {
@@ -192,7 +204,7 @@ TEST_P(Contract, WritesAModelThatOpens) {
   EXPECT_EQ(upstream->spec().taps[0].hop_samples, objective->unit_hop_samples());
 }
 
-INSTANTIATE_TEST_SUITE_P(Objectives, Contract, testing::ValuesIn(ObjectiveRegistry::names()),
+INSTANTIATE_TEST_SUITE_P(Objectives, Contract, testing::ValuesIn(all_kinds()),
                          [](const auto& name) { return name.param; });
 
 }  // namespace

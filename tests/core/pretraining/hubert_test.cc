@@ -86,10 +86,11 @@ TEST(HubertObjective, RefusesUtterancesItCannotLearnFrom) {
 }
 
 // Whoever opens the folder computes what was trained, with the weights rounded to float16.
-TEST(HubertObjective, WritesTheEncoderThatItTrains) {
-  const auto objective = small_objective("hubert");
+void check_written(const std::string& name, const Json& options) {
+  const auto objective = small_objective("hubert", options);
   const Start start(*objective);
-  const std::string folder = testing::TempDir() + "/hubert_written";
+  start.flat.add_(0.02);  // so that biases count
+  const std::string folder = testing::TempDir() + "/hubert_written_" + name;
   objective->write_model(folder, start.parameters);
   const auto upstream = open_upstream(folder, {}, FieldReader(Json::object(), "test"));
   NamedTensors rounded;
@@ -104,6 +105,11 @@ TEST(HubertObjective, WritesTheEncoderThatItTrains) {
   EXPECT_LT((got - want).abs().max().item<double>(), 1e-5 * want.abs().max().item<double>());
   EXPECT_FALSE(upstream->weights().contains("final_proj.weight"));
   EXPECT_TRUE(read_json(fs::path(folder) / "preprocessor_config.json").at("do_normalize").get<bool>());
+}
+
+TEST(HubertObjective, WritesTheEncoderThatItTrains) {
+  check_written("base", Json::object());
+  check_written("large", {{"feat_extract_norm", "layer"}, {"do_stable_layer_norm", true}, {"conv_bias", true}});
 }
 
 TEST(HubertObjective, RefusesSizesThatDoNotFit) {

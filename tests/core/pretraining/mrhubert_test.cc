@@ -98,6 +98,21 @@ TEST(MrHubertObjective, WritesFairseqsNamesAndOrderOfLayers) {
                                                     "d0.1", "d0.2", "d0.out", "d1.0", "d1.out"));
 }
 
+TEST(MrHubertObjective, WritesTheNormsOfLargeModels) {
+  const auto objective = small_objective(
+      "mrhubert", {{"feat_extract_norm", "layer"}, {"do_stable_layer_norm", true}, {"conv_bias", true}});
+  const Start start(*objective);
+  const std::string folder = testing::TempDir() + "/mrhubert_large_written";
+  objective->write_model(folder, start.parameters);
+  const Json config = read_json(fs::path(folder) / "config.json");
+  EXPECT_EQ(config.at("extractor_mode"), "layer_norm");
+  EXPECT_EQ(config.at("layer_norm_first"), true);
+  EXPECT_EQ(config.at("conv_bias"), true);
+  const NamedTensors stored = read_safetensors(fs::path(folder) / "model.safetensors");
+  for (const char* name : {"feature_extractor.conv_layers.3.2.1.weight", "feature_extractor.conv_layers.3.0.bias"})
+    EXPECT_TRUE(stored.contains(name)) << name;
+}
+
 TEST(MrHubertObjective, RefusesSizesThatDoNotFit) {
   const auto message = [](const Json& options) {
     return error_of<ConfigError>([&] { small_objective("mrhubert", options); });
