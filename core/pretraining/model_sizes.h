@@ -26,7 +26,8 @@ struct ModelSizes {
     f.number("hidden_size", hidden_size, "width of the encoder; a multiple of 16 and of heads", at_least(16));
     f.number("heads", heads, "attention heads of each layer", at_least(1));
     f.number("intermediate_size", intermediate_size, "width between the two linears of each layer", at_least(1));
-    f.flag("conv_bias", conv_bias, "the convolutions of the stem have biases, as in large models");
+    f.flag("conv_bias", conv_bias,
+           "the convolutions of the stem have biases, as in large models; of no effect in the first of a group stem");
     f.number("dropout", dropout, "of the encoder's input and of both parts of each layer; 0.1 as published",
              between(0, 0.9));
     f.number("feature_gradient", feature_gradient, "factor of the gradient that reaches the stem", at_least(0));
@@ -48,8 +49,7 @@ struct ModelNorms {
 
   void fields(Fields& f) {
     f.text("feat_extract_norm", feat_extract_norm,
-           "norms of the stem: over time after its first convolution, or over "
-           "the channels after each",
+           "norms of the stem: over time after its first convolution, or over the channels after each",
            {"group", "layer"});
     f.flag("do_stable_layer_norm", do_stable_layer_norm, "layer norms before attention and feed forward (pre-LN)");
   }

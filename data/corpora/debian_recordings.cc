@@ -9,7 +9,6 @@
 #include <cmath>
 #include <thread>
 
-#include "core/base/cores.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -70,13 +69,12 @@ bool is_asterisk_speech(const std::string& prompt) {
   return !prompt.starts_with("silence/") && std::find(sounds.begin(), sounds.end(), prompt) == sounds.end();
 }
 
-void read_asterisk_voice(const fs::path& folder, const AsteriskVoice& voice, bool prefer_gsm,
-                         std::vector<DebianRecording>& recordings, SkipCounts& skipped) {
+void read_asterisk_voice(const fs::path& folder, const AsteriskVoice& voice, std::vector<DebianRecording>& recordings,
+                         SkipCounts& skipped) {
   std::map<std::string, fs::path> prompts;
   for (const fs::path& file : files_below(folder, {".gsm", ".wav"})) {
     const std::string prompt = file.lexically_relative(folder).replace_extension().string();
-    const bool preferred = (file.extension() == ".gsm") == prefer_gsm;
-    if (preferred || !prompts.contains(prompt)) prompts[prompt] = file;
+    if (file.extension() == ".gsm" || !prompts.contains(prompt)) prompts[prompt] = file;
   }
   for (const auto& [prompt, file] : prompts) {
     if (!is_asterisk_speech(prompt)) {
@@ -109,14 +107,14 @@ std::string stamp_text(const fs::path& file, const std::string& language) {
 
 }  // namespace
 
-std::vector<DebianRecording> read_asterisk(const fs::path& root, bool prefer_gsm, SkipCounts& skipped) {
+std::vector<DebianRecording> read_asterisk(const fs::path& root, SkipCounts& skipped) {
   std::vector<DebianRecording> recordings;
   const fs::path sounds = root / "usr/share/asterisk/sounds";
   if (!fs::is_directory(sounds)) return recordings;
   for (const auto& entry : fs::directory_iterator(sounds)) {
     const AsteriskVoice voice = asterisk_voice(entry.path().filename());
     if (entry.is_symlink() || !entry.is_directory() || voice.speaker.empty()) continue;
-    read_asterisk_voice(entry.path(), voice, prefer_gsm, recordings, skipped);
+    read_asterisk_voice(entry.path(), voice, recordings, skipped);
   }
   sort_by_id(recordings);
   return recordings;
@@ -204,7 +202,7 @@ void keep_audible(std::vector<DebianRecording>& recordings, SkipCounts& skipped)
     }
   };
   std::vector<std::jthread> threads;
-  for (int t = 0; t < node_cores(); ++t) threads.emplace_back(work);
+  for (unsigned t = 0; t < std::max(1u, std::thread::hardware_concurrency()); ++t) threads.emplace_back(work);
   threads.clear();  // joins
 
   std::vector<DebianRecording> kept;

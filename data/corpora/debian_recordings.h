@@ -27,10 +27,10 @@ using SkipCounts = std::map<std::string, std::int64_t>;
 /// Reads `root`/usr/share as `dpkg -x` leaves it. Each returns nothing if its packages are not there. Sorted by id.
 
 /// asterisk-core-sounds-*, asterisk-prompt-*: folders `<ll>_<CC>_<sex>_<Name>`, `es` (asterisk-prompt-es-co) and `fr`
-/// (asterisk-prompt-fr-armelle). No transcripts. Tones, beeps and `silence/` are skipped. If a prompt is there as
-/// `.wav` and as `.gsm`, `prefer_gsm` decides: the packages of the second voices have GSM only, and a codec must not
-/// give a voice away.
-std::vector<DebianRecording> read_asterisk(const std::filesystem::path& root, bool prefer_gsm, SkipCounts& skipped);
+/// (asterisk-prompt-fr-armelle). No transcripts. Tones, beeps and `silence/` are skipped. Of a prompt that is
+/// there as `.wav` and as `.gsm` the latter is taken: the packages of the second voices have GSM only, and a codec must
+/// not give a voice away.
+std::vector<DebianRecording> read_asterisk(const std::filesystem::path& root, SkipCounts& skipped);
 
 /// fillets-ng-data-nl, -cs with the transcripts of fillets-ng-data. Without a line in the scripts a sound is no speech.
 std::vector<DebianRecording> read_fillets(const std::filesystem::path& root, SkipCounts& skipped);

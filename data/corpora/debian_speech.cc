@@ -37,9 +37,9 @@ struct DebianSpeechOptions {
 /// Speech from Debian packages, unpacked below the source by `dpkg -x` (tools/fetch_debian_speech does it); what is not
 /// there is not used. Fields: `speaker` (a person), `language`, `text` (see normalize_text) and `raw_text` where the
 /// package has it, `prompt` (equal where the text is the same, in any language), `source`. Splits for sid, lid and asr
-/// as debian_splits.h says, for pr on request, with the field `phones`; notes count what was skipped. Of the telephone
-/// prompts (8 kHz) `quick` takes the GSM files, as the second voices have no others. The game's speech is 22 kHz
-/// Vorbis: studies should set the effect `band_limit`, or telling a language is telling a band.
+/// as debian_splits.h says, for pr on request, with the field `phones`; notes count what was skipped. The
+/// telephone prompts are 8 kHz, the speech of the games is 22 kHz Vorbis: studies should set the effect `band_limit`,
+/// or telling a language is telling a band.
 class DebianSpeech : public CorpusPreparer {
  public:
   explicit DebianSpeech(DebianSpeechOptions options) : options_(std::move(options)) {}
@@ -48,7 +48,7 @@ class DebianSpeech : public CorpusPreparer {
     // A program that is missing is told before the work starts.
     if (options_.phones) espeak_phones({"a"}, options_.asr_language);
     SkipCounts skipped;
-    std::vector<DebianRecording> recordings = read_asterisk(source, options_.quick, skipped);
+    std::vector<DebianRecording> recordings = read_asterisk(source, skipped);
     append(recordings, read_fillets(source, skipped));
     if (!options_.quick) append(recordings, read_tuxpaint(source, skipped));
     keep_languages(recordings, skipped);

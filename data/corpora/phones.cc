@@ -13,9 +13,9 @@
 #include <cstring>
 #include <exception>
 #include <future>
+#include <thread>
 #include <utility>
 
-#include "core/base/cores.h"
 #include "core/base/error.h"
 
 namespace strata {
@@ -110,7 +110,8 @@ std::vector<std::string> espeak_phones(const std::vector<std::string>& texts, co
     }
   };
   std::vector<std::future<void>> workers;
-  for (int i = 0; i < node_cores(); ++i) workers.push_back(std::async(std::launch::async, work));
+  for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i)
+    workers.push_back(std::async(std::launch::async, work));
   std::exception_ptr failed;
   for (std::future<void>& worker : workers) {
     try {

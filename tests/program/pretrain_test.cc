@@ -11,9 +11,9 @@ using testing::Not;
 /// Two tiny HuBERTs, the second from a layer of the first, on the tones' training and dev splits.
 Json pretrain_study() {
   return Json::parse(R"({
-    "name": "tones", "output": "output", "corpora": { "tones": "manifests" },
+    "name": "tones", "output": "output", "corpora": { "tones": "manifests", "again": "manifests" },
     "pretrain": {
-      "speech": { "train": ["tones"], "dev": ["tones/sid.dev"], "min_seconds": 0.3, "max_seconds": 1,
+      "speech": { "train": ["tones"], "dev": ["again/sid.dev"], "min_seconds": 0.3, "max_seconds": 1,
                   "licence": "none: made up" },
       "models": {
         "first":  { "objective": { "type": "hubert", "conv_channels": 16, "hidden_size": 32, "heads": 2,
@@ -50,7 +50,7 @@ TEST_F(PretrainProgram, TrainsOnceAndItsModelsAreUpstreams) {
   EXPECT_EQ(made.size(), 2U);
   const std::string card = place_.read("output/pretrain/models/second/CARD.md");
   for (const char* text :
-       {"Licence of the speech: none: made up", "of first/h1", "12 held out", "pretrain pretrain.json", "| 10 | "})
+       {"Licence of the speech: none: made up", "of first/h1", "12 held out", "utterances of manifests to train on", "pretrain pretrain.json", "| 10 | "})
     EXPECT_THAT(card, HasSubstr(text));
 
   run = place_.run("pretrain pretrain.json");

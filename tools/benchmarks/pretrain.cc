@@ -24,7 +24,7 @@ namespace {
 
 struct Arguments {
   std::string program = std::getenv("STRATA_PROGRAM") ? std::getenv("STRATA_PROGRAM") : "strata";
-  std::string objective = "hubert", peer, python = "python3", work = "runs/bench_pretrain";
+  std::string objective = "hubert", peer, python = "python3", work = "runs";
   int utterances = 128, ranks = 2, steps = 20, rounds = 2;
   bool keep = false;
 };
@@ -283,7 +283,7 @@ Json summary(const Arguments& given, const Rates& rates, double audio, double fl
 void bench(const Arguments& given) {
   if (!given.peer.empty() && given.objective != "hubert")
     throw ConfigError("--peer trains HuBERT only; leave it out, or take --objective hubert");
-  const fs::path work = fs::absolute(given.work) / "pretrain";  // its own: it is emptied
+  const fs::path work = fs::absolute(given.work) / "bench_pretrain";
   fs::remove_all(work);
   const std::vector<std::int64_t> lengths = write_audio(given, work / "audio");
   write_file_atomically(work / "study.json", study_of(given).dump(1));
@@ -314,12 +314,12 @@ int main(int argc, char** argv) {
                  "Python script of a peer that takes --wavs, --procs, --threads, --batching, --batch-seconds, --steps, "
                  "--warmup, such as tools/benchmarks/pretrain_hf.py");
   app.add_option("--python", given.python, "the Python that runs it");
-  app.add_option("--work", given.work, "scratch folder for audio, units and trainings");
+  app.add_option("--work", given.work, "folder in which bench_pretrain is made anew, with audio, units and trainings");
   app.add_option("--utterances", given.utterances, "to train on, of 1 to 8 s")->check(CLI::Range(64, 100000));
   app.add_option("--ranks", given.ranks, "of one thread each, and threads of the peer")->check(CLI::PositiveNumber);
   app.add_option("--steps", given.steps, "of a training; the first 5 are not counted")->check(CLI::Range(10, 1000000));
   app.add_option("--rounds", given.rounds, "alternating trainings of each")->check(CLI::PositiveNumber);
-  app.add_flag("--keep", given.keep, "leave what was written to the scratch folder there");
+  app.add_flag("--keep", given.keep, "leave bench_pretrain there");
   app.footer(
       "Example:\n  tools/bench pretrain --peer tools/benchmarks/pretrain_hf.py --python venv/bin/python\n"
       "The peer needs torch and transformers.");

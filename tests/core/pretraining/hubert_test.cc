@@ -87,6 +87,7 @@ TEST(HubertObjective, RefusesUtterancesItCannotLearnFrom) {
 
 // Whoever opens the folder computes what was trained, with the weights rounded to float16.
 void check_written(const std::string& name, const Json& options) {
+  SCOPED_TRACE(name);
   const auto objective = small_objective("hubert", options);
   const Start start(*objective);
   start.flat.add_(0.02);  // so that biases count
