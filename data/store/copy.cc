@@ -85,7 +85,7 @@ bool is_there(const fs::path& from, const fs::path& to) {
 }
 
 void copy_shard(const FeatureStore& store, const ShardPlan& plan, const fs::path& from, const fs::path& to) {
-  require_whole(ShardReader(from, store.taps_of(plan), store.description().type));
+  require_whole(store.open_shard(from.parent_path().filename(), plan));
   const MappedFile frames(from);
   const std::string sidecar = read_file(sidecar_path(from));
   write_files_atomically({{sidecar_path(to), {sidecar}}, {to, {{frames.data(), frames.size_bytes()}}}});

@@ -26,8 +26,8 @@ CopyForecast forecast_copy(const FeatureStore& from, const std::filesystem::path
 
 /// Does it. Tables first, then shard by shard, each written as an extraction writes it: killed, it leaves a store that
 /// lacks some shards, which the same copy (or `strata extract`) completes. Frames are held against their checksums
-/// before they are written; throws DataError that names a shard that is damaged. Shards that the source lacks, the copy
-/// lacks too. One process at a time.
+/// before they are written; throws DataError that names a shard that is damaged or belongs elsewhere. Shards that the
+/// source lacks, the copy lacks too. One process at a time.
 CopyForecast copy_store(const FeatureStore& from, const std::filesystem::path& to,
                         const std::vector<std::string>& corpora);
 

@@ -71,12 +71,48 @@ std::vector<ByteRange> ranges_of(const ShardImage& image) {
   return ranges;
 }
 
-Json make_sidecar(const ShardImage& image, const std::vector<FailedUtterance>& failed) {
+std::string checksum_of(const ShardOrigin& origin) {
+  const std::string text = fmt::format("{}\n{}\n{}", origin.fingerprint, origin.corpus, origin.shard);
+  Checksum checksum;
+  checksum.add(std::as_bytes(std::span(text)));
+  return fmt::format("{:016x}", checksum.value());
+}
+
+/// Throws Json::exception if it is of another form.
+ShardOrigin read_origin(const Json& record, const fs::path& sidecar) {
+  ShardOrigin origin{record.at("fingerprint"), record.at("corpus"), record.at("shard")};
+  if (checksum_of(origin) != record.at("checksum").get<std::string>()) {
+    throw DataError(fmt::format("{}: what it says that the shard belongs to does not have its checksum; the file is "
+                                "damaged. `strata verify --repair` removes it, `strata extract` fills the hole",
+                                sidecar.string()));
+  }
+  return origin;
+}
+
+void check_origin(const fs::path& path, const ShardOrigin& found, const ShardOrigin& expected) {
+  if (found == expected) return;
+  const std::string fingerprint = printable(found.fingerprint.substr(0, 12));
+  const std::string upstream = found.fingerprint == expected.fingerprint
+                                   ? "this upstream"
+                                   : fmt::format("another upstream (fingerprint {})", fingerprint);
+  throw DataError(fmt::format("{}: it is {} of the corpus \"{}\" of {}, which does not belong here; `strata verify "
+                              "--repair` removes it, `strata extract` fills the hole",
+                              path.string(), printable(found.shard), printable(found.corpus), upstream));
+}
+
+Json make_sidecar(const ShardImage& image, const std::vector<FailedUtterance>& failed,
+                  const std::optional<ShardOrigin>& origin) {
   const auto size = static_cast<std::int64_t>(image.bytes.size());
   const std::uint64_t checksum = checksum_of(outside(size, ranges_of(image)), image.bytes.data());
   Json sidecar = {{"size_bytes", size}, {"checksum", fmt::format("{:016x}", checksum)}, {"frame_data", Json::array()}, {"failed", Json::array()}};
   for (const ByteRange& range : ranges_of(image)) sidecar["frame_data"].push_back({range.offset, range.length});
   for (const FailedUtterance& f : failed) sidecar["failed"].push_back({{"id", f.id}, {"reason", f.reason}});
+  if (origin) {
+    sidecar["belongs_to"] = {{"fingerprint", origin->fingerprint},
+                             {"corpus", origin->corpus},
+                             {"shard", origin->shard},
+                             {"checksum", checksum_of(*origin)}};
+  }
   return sidecar;
 }
 
@@ -101,9 +137,9 @@ fs::path sidecar_path(const fs::path& shard) { return fs::path(shard).replace_ex
 
 void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::StoredType type,
                  const std::vector<ShardUtterance>& utterances, const std::vector<FailedUtterance>& failed,
-                 hdf5::Compression compression) {
+                 hdf5::Compression compression, const std::optional<ShardOrigin>& origin) {
   const ShardImage image = make_image(path.string(), taps, type, utterances, compression);
-  const std::string sidecar = make_sidecar(image, failed).dump(1) + "\n";
+  const std::string sidecar = make_sidecar(image, failed, origin).dump(1) + "\n";
   try {
     write_files_atomically({{sidecar_path(path), {sidecar}}, {path, pieces_of(image)}});
   } catch (...) {
@@ -113,12 +149,14 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
   }
 }
 
-ShardReader::ShardReader(fs::path path, const std::vector<Tap>& taps, hdf5::StoredType type)
+ShardReader::ShardReader(fs::path path, const std::vector<Tap>& taps, hdf5::StoredType type,
+                         const std::optional<ShardOrigin>& expected)
     : path_(std::move(path)), type_(type), file_(std::make_shared<MappedFile>(path_)), size_bytes_(static_cast<std::int64_t>(file_->size_bytes())) {
   // Around a page that is missing the system reads up to megabytes; tables lie between the frames, so that whoever opens
   // a store would read it whole. What is needed is asked for instead.
   advise(*file_, {0, size_bytes_}, MADV_RANDOM);
   read_sidecar();
+  if (expected && origin_) check_origin(path_, *origin_, *expected);
   read_tables(taps);
 }
 
@@ -148,6 +186,7 @@ void ShardReader::read_sidecar() {
                                   path_.string(), path.filename().string()));
     }
     for (const Json& f : sidecar.at("failed")) failed_.push_back({f.at("id"), f.at("reason")});
+    if (sidecar.contains("belongs_to")) origin_ = read_origin(sidecar.at("belongs_to"), path);
   } catch (const Json::exception& e) {
     throw DataError(fmt::format("{}: not a valid sidecar of a shard: {}", path.string(), e.what()));
   }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,16 +32,29 @@ struct FailedUtterance {
   std::string reason;
 };
 
+/// What a shard belongs to. Its sidecar says so, lest a pair of files copied in from elsewhere is taken for what should
+/// be there: widths, taps and ids may all fit.
+struct ShardOrigin {
+  std::string fingerprint;  // of the upstream, as in store.json
+  std::string corpus;
+  std::string shard;  // name of its file
+
+  bool operator==(const ShardOrigin&) const = default;
+};
+
 /// Writes `path` (shard-00000.h5) and its sidecar (shard-00000.json): beside, flushed, renamed; the sidecar first, so
 /// that a shard that is there is whole and can be verified. The file is made in memory first. Equal content gives equal
 /// bytes. Layout: contract of the feature store.
 ///   /utterances/{id, samples}, /taps/<name>/{frames [sum T, D], first, count, checksum}, and scale [sum T] float32 of
 ///   int8
 /// Compressed frames are in chunks of whole frames, at least 128 KiB before compression; all else is as without.
+///   origin  what the sidecar says that the shard belongs to, with a checksum of its own; none: it says nothing, as
+///           those that older versions wrote
 /// Throws DataError (full disk, no permission) and leaves no shard and no partial file.
 void write_shard(const std::filesystem::path& path, const std::vector<Tap>& taps, hdf5::StoredType type,
                  const std::vector<ShardUtterance>& utterances, const std::vector<FailedUtterance>& failed,
-                 hdf5::Compression compression = hdf5::Compression::kNone);
+                 hdf5::Compression compression = hdf5::Compression::kNone,
+                 const std::optional<ShardOrigin>& origin = std::nullopt);
 
 /// One tap of an open shard.
 struct ShardTap {
@@ -66,15 +80,19 @@ struct StoredFrames {
 class ShardReader {
  public:
   /// Opens the shard and its sidecar.
-  ///   taps  those that can be read; the shard may hold more, which are then not verified either
-  /// Throws DataError that names the file and what is wrong.
-  ShardReader(std::filesystem::path path, const std::vector<Tap>& taps, hdf5::StoredType type);
+  ///   taps      those that can be read; the shard may hold more, which are then not verified either
+  ///   expected  what it must belong to if its sidecar says anything about that; none: whatever it says
+  /// Throws DataError that names the file and what is wrong, or what it belongs to instead.
+  ShardReader(std::filesystem::path path, const std::vector<Tap>& taps, hdf5::StoredType type,
+              const std::optional<ShardOrigin>& expected = std::nullopt);
 
   const std::vector<std::string>& ids() const { return ids_; }
   const std::vector<std::int64_t>& samples() const { return samples_; }
   const std::vector<FailedUtterance>& failed() const { return failed_; }
   const ShardTap& tap(std::size_t tap) const { return taps_[tap]; }
   const std::filesystem::path& path() const { return path_; }
+  /// What its sidecar says that it belongs to; nothing if it was written by an older version.
+  const std::optional<ShardOrigin>& origin() const { return origin_; }
   /// Of its frames; of a shard without frames, none.
   hdf5::Compression compression() const;
 
@@ -108,6 +126,7 @@ class ShardReader {
   std::vector<std::string> ids_;
   std::vector<std::int64_t> samples_;
   std::vector<FailedUtterance> failed_;
+  std::optional<ShardOrigin> origin_;
   std::vector<ShardTap> taps_;
 };
 

@@ -149,6 +149,19 @@ class MissingTaps {
   std::unordered_map<std::string, std::vector<std::string>> lacking_;
 };
 
+/// Throws DataError unless the shard holds, or could not decode, exactly what was planned for it.
+void check_ids(const ShardReader& shard, const ShardPlan& plan) {
+  std::vector<std::string_view> found(shard.ids().begin(), shard.ids().end());
+  for (const FailedUtterance& f : shard.failed()) found.push_back(f.id);
+  std::vector<std::string_view> planned(plan.ids.begin(), plan.ids.end());
+  std::ranges::sort(found);
+  std::ranges::sort(planned);
+  if (found == planned) return;
+  throw DataError(fmt::format("{}: its {} utterances are not the {} that were planned for it; `strata verify --repair` "
+                              "removes it, `strata extract` fills the hole",
+                              shard.path().string(), found.size(), planned.size()));
+}
+
 }  // namespace
 
 FeatureStore FeatureStore::open(const fs::path& folder) {
@@ -209,6 +222,13 @@ std::vector<Tap> FeatureStore::taps_of(const ShardPlan& shard) const {
     taps.push_back(*tap);
   }
   return taps;
+}
+
+ShardReader FeatureStore::open_shard(const std::string& corpus, const ShardPlan& plan,
+                                     const std::vector<Tap>& taps) const {
+  ShardReader shard(corpus_folder(corpus) / plan.name, taps, description_.type, origin_of(corpus, plan.name));
+  check_ids(shard, plan);
+  return shard;
 }
 
 double bytes_per_sample(const std::vector<Tap>& taps, hdf5::StoredType type) {
@@ -388,7 +408,7 @@ CorpusFeatures::CorpusFeatures(const FeatureStore& store, const std::string& cor
 void CorpusFeatures::open_shard(const FeatureStore& store, const ShardPlan& plan) {
   const std::vector<Tap> held = store.taps_of(plan);  // all are opened, so that the shard as a whole can be verified
   const std::size_t index = shards_.size();
-  shards_.push_back(std::make_unique<ShardReader>(fs::path(name_) / plan.name, held, type_));
+  shards_.push_back(std::make_unique<ShardReader>(store.open_shard(fs::path(name_).filename(), plan, held)));
   std::vector<std::optional<std::size_t>>& slots = tap_in_shard_.emplace_back(taps_.size());
   for (std::size_t t = 0; t < taps_.size(); ++t) {
     if (const Tap* tap = find_tap(held, taps_[t].name); tap != nullptr)

@@ -61,6 +61,20 @@ class FeatureStore {
   /// The taps a shard holds, in its order. Throws DataError if its plan names one that store.json does not.
   std::vector<Tap> taps_of(const ShardPlan& shard) const;
 
+  /// What the sidecar of a shard of this store says.
+  ///   shard  ShardPlan::name
+  ShardOrigin origin_of(const std::string& corpus, const std::string& shard) const {
+    return {description_.fingerprint, corpus, shard};
+  }
+
+  /// Opens a shard that was planned for `corpus`, to read these of its taps; or all. Throws DataError that names it if
+  /// it is broken, if its sidecar says that it belongs to another upstream, corpus or name, or if it neither holds nor
+  /// could decode exactly the utterances of its plan.
+  ShardReader open_shard(const std::string& corpus, const ShardPlan& plan, const std::vector<Tap>& taps) const;
+  ShardReader open_shard(const std::string& corpus, const ShardPlan& plan) const {
+    return open_shard(corpus, plan, taps_of(plan));
+  }
+
  private:
   FeatureStore(std::filesystem::path folder, StoreDescription description)
       : folder_(std::move(folder)), description_(std::move(description)) {}
@@ -136,8 +150,8 @@ class CorpusPlan {
 class CorpusFeatures {
  public:
   ///   taps  those that are read, such as FeatureStore::spec_of gives; empty: all of the store
-  /// Throws DataError if a shard is broken; ConfigError if the corpus was not extracted, or not wholly: it says which
-  /// shards are missing and what to run.
+  /// Throws DataError as FeatureStore::open_shard does; ConfigError if the corpus was not extracted, or not wholly: it
+  /// says which shards are missing and what to run.
   CorpusFeatures(const FeatureStore& store, const std::string& corpus, std::vector<Tap> taps = {});
 
   /// True if all taps of it are there.

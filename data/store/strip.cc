@@ -53,7 +53,7 @@ std::optional<ShardWork> work_on(const FeatureStore& store, const fs::path& corp
   for (const Tap& tap : store.taps_of(plan)) {
     if (!std::ranges::count(given, tap.name)) work.kept.push_back(tap);
   }
-  (void)ShardReader(work.path, work.kept, store.description().type);  // holds the tables against their checksum
+  (void)store.open_shard(corpus.filename(), plan, work.kept);  // holds the tables against their checksum
   if (work.kept.empty()) {
     work.bytes_freed = file_bytes(work.path) + file_bytes(sidecar_path(work.path));
     return work;
@@ -152,7 +152,8 @@ void rewrite(const ShardWork& work, hdf5::StoredType type) {
   }
   const fs::path room = waiting_room(work.path.parent_path());
   make_folder(room);
-  write_shard(room / work.path.filename(), work.kept, type, utterances, shard.failed(), shard.compression());
+  write_shard(room / work.path.filename(), work.kept, type, utterances, shard.failed(), shard.compression(),
+              shard.origin());
   finish_replacement(work.path.parent_path());
 }
 

@@ -23,7 +23,8 @@ struct StripForecast {
 };
 
 /// Looks at every shard; nothing is written. Counts what an interrupted `strip` left, too. Throws ConfigError if the
-/// store has no such tap or corpus, or if no tap would be left; DataError if a shard is broken.
+/// store has no such tap or corpus, or if no tap would be left; DataError if a shard is broken or belongs
+/// elsewhere.
 StripForecast forecast_strip(const FeatureStore& store, const StripRequest& request);
 
 /// Does it. First no plan names the taps any more, then shards that hold them are rewritten one by one, beside, and

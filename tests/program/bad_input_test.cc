@@ -109,6 +109,22 @@ TEST_P(BadInput, DamagedShards) {
   EXPECT_EQ(place_.run("sweep study.json verify=never sweep.0.steps=5").code, 0);
 }
 
+TEST_P(BadInput, ShardsOfAnotherUpstream) {
+  extract();
+  const std::filesystem::path features = place_.folder() / "features";
+  for (const char* file : {"shard-00000.h5", "shard-00000.json"}) {
+    std::filesystem::copy_file(features / "untrained/tones" / file, features / "fbank/tones" / file,
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+  const std::string what =
+      "fbank/tones/shard-00000.h5: it is shard-00000.h5 of the corpus \"tones\" of another upstream (fingerprint ";
+  expect_error("sweep study.json", 1, what);
+  EXPECT_THAT(place_.run("verify features").out, HasSubstr(what));
+  ASSERT_EQ(place_.run("verify features --repair").code, 0);
+  extract();
+  EXPECT_EQ(place_.run("verify features").code, 0);
+}
+
 TEST_P(BadInput, AudioThatCannotBeDecoded) {
   place_.write("manifests/audio/u005.wav", "this is no audio");
   RunResult run = place_.run("extract study.json", GetParam());

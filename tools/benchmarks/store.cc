@@ -142,7 +142,10 @@ WriteSeconds write_store(const Corpus& corpus, const FeatureStore& store, const 
       ++u;
     }
     const fs::path path = plan.folder() / shard.name;
-    seconds.ours += seconds_of([&] { write_shard(path, store.description().spec.taps, kType, utterances, {}); });
+    seconds.ours += seconds_of([&] {
+      write_shard(path, store.description().spec.taps, kType, utterances, {}, hdf5::Compression::kNone,
+                  store.origin_of("noise", shard.name));
+    });
     const std::string bytes = read_file(path);
     seconds.plain += seconds_of([&] { write_and_sync(plain, bytes); });
     seconds.bytes += static_cast<std::int64_t>(bytes.size());
@@ -395,7 +398,8 @@ void write_many(const FeatureStore& store, std::int64_t utterances) {
     std::vector<ShardUtterance> of_shard;
     for (const std::string& id : shard.ids)
       of_shard.push_back({id, 320, std::vector<at::Tensor>(store.description().spec.taps.size(), frame)});
-    write_shard(plan.folder() / shard.name, store.description().spec.taps, kType, of_shard, {});
+    write_shard(plan.folder() / shard.name, store.description().spec.taps, kType, of_shard, {},
+                hdf5::Compression::kNone, store.origin_of("many", shard.name));
   }
 }
 

@@ -62,7 +62,7 @@ void add_shard(const FeatureStore& store, const fs::path& folder, const ShardPla
   holding.bytes += fs::file_size(path);
   try {
     const std::string answer = apart(path, [&] {
-      const ShardReader shard(path, store.taps_of(plan), store.description().type);
+      const ShardReader shard = store.open_shard(folder.filename(), plan);
       std::int64_t samples = 0;
       for (const std::int64_t of_one : shard.samples()) samples += of_one;
       return Json{{"samples", samples}, {"failed", shard.failed().size()}}.dump();

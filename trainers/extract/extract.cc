@@ -298,7 +298,8 @@ void work(const Workshop& shop, WorkServer& server, std::atomic<bool>& failed) {
     question = written();
     writing = std::async(std::launch::async, [&job, &shard, features = std::move(features)] {
       write_shard(job.plan.folder() / shard.name, job.store->taps_of(shard), job.store->description().type,
-                  features.utterances, features.failed, shard.compression);
+                  features.utterances, features.failed, shard.compression,
+                  job.store->origin_of(job.plan.folder().filename(), shard.name));
       return features.result;
     });
   }

@@ -29,7 +29,8 @@ class Copy : public testing::Test {
       plan.extend({{"u1", 320}, {"u2", 320}}, store_.description(), Json::array(), 1);
       plan.save();
       for (const ShardPlan& shard : plan.shards())
-        write_shard(plan.folder() / shard.name, kTaps, {}, {utterance(shard.ids[0], kTaps, {4, 2})}, {});
+        write_shard(plan.folder() / shard.name, kTaps, {}, {utterance(shard.ids[0], kTaps, {4, 2})}, {},
+                    hdf5::Compression::kNone, store_.origin_of(corpus, shard.name));
     }
     write_file_atomically(from() / "c/verified.json", "{}");
     write_file_atomically(from() / "compute.json", "{\"compute\": \"bfloat16\"}");
@@ -114,6 +115,17 @@ TEST_F(Copy, DoesNotSpreadDamage) {
   write_file_atomically(shard, content);
   EXPECT_THAT(error_of<DataError>([&] { copy_store(store_, to(), {}); }), StartsWith(shard.string() + ": "));
   EXPECT_FALSE(fs::exists(to() / "c/shard-00001.h5"));
+}
+
+TEST_F(Copy, DoesNotSpreadWhatBelongsElsewhere) {
+  for (const char* type : {".h5", ".json"}) {
+    fs::copy_file((from() / "d/shard-00000") += type, (from() / "c/shard-00000") += type,
+                  fs::copy_options::overwrite_existing);
+  }
+  EXPECT_THAT(
+      error_of<DataError>([&] { copy_store(store_, to(), {}); }),
+      StartsWith((from() / "c/shard-00000.h5").string() + ": it is shard-00000.h5 of the corpus \"d\" of this "));
+  EXPECT_FALSE(fs::exists(to() / "c/shard-00000.h5"));
 }
 
 TEST_F(Copy, WaitsForAStripToBeComplete) {

@@ -62,7 +62,7 @@ void write_whole(const fs::path& folder, const Form& form) {
       utterances.push_back(utterance(shard.ids[u], kTaps, {frames, (frames + 1) / 2}, form.type));
     }
     write_shard(plan.folder() / shard.name, kTaps, form.type, utterances, {{shard.ids[0], "no such file"}},
-                form.compression);
+                form.compression, store.origin_of("c", shard.name));
   }
   VerifiedShards verified(plan.folder());
   for (const ShardPlan& shard : plan.shards()) verified.add(ShardReader(plan.folder() / shard.name, kTaps, form.type));
@@ -184,6 +184,7 @@ void damage(const std::string& campaign, const fs::path& folder, Mutator& mutato
     switch (mutator.below(4)) {
       case 0:
         swap_files(shard, other);
+        if (mutator.below(2) == 0) swap_files(sidecar_path(shard), sidecar_path(other));
         break;
       case 1:
         swap_files(sidecar_path(shard), sidecar_path(other));

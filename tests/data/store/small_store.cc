@@ -35,7 +35,8 @@ FeatureStore write_store(const std::filesystem::path& folder, const std::vector<
   for (const ShardUtterance& u : utterances) planned.push_back({u.id, u.samples});
   plan.extend(planned, store.description(), Json::array(), std::int64_t{1} << 30);
   plan.save();
-  write_shard(plan.folder() / "shard-00000.h5", taps, type, utterances, {});
+  write_shard(plan.folder() / "shard-00000.h5", taps, type, utterances, {}, hdf5::Compression::kNone,
+              store.origin_of(corpus, "shard-00000.h5"));
   return store;
 }
 

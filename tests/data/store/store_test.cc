@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <functional>
+
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "tests/data/store/small_store.h"
@@ -454,6 +456,92 @@ TEST_F(GrownStore, RefusesAPlanOfUnknownTaps) {
   write_file_atomically(folder_ / "store.json", json.dump());
   EXPECT_EQ(error_of<DataError>([&] { CorpusFeatures(FeatureStore::open(folder_), "c"); }),
             folder_.string() + ": the plan of shard-00001.h5 names the tap \"h1\", store.json does not");
+}
+
+const std::string kRemedy = "; `strata verify --repair` removes it, `strata extract` fills the hole";
+
+/// A store of two corpora of two shards each, into which a pair of files is copied; and others of equal width and type,
+/// with the same corpora and utterances.
+class StrayShard : public testing::Test {
+ protected:
+  StrayShard() : folder_(fresh_folder()), path_(folder_ / "one/c/shard-00000.h5") {
+    make_store("one", "0123456789abcdef", kTaps);
+    make_store("other", "fedcba9876543210", kTaps);
+    make_store("layers", "0123456789abcdef", {{"h0", 4, 320}, {"h2", 4, 320}});
+  }
+
+  void make_store(const std::string& name, const std::string& fingerprint, const std::vector<Tap>& taps) const {
+    const FeatureStore store =
+        FeatureStore::open_or_create(folder_ / name, {name, fingerprint, StoredType::kFloat32, {taps, 400}});
+    for (const char* corpus : {"c", "d"}) {
+      CorpusPlan plan = CorpusPlan::load(store.corpus_folder(corpus));
+      for (const ShardPlan& shard : plan.extend({{"a", 1600}, {"b", 1600}}, store.description(), Json::array(), 1)) {
+        write_shard(plan.folder() / shard.name, taps, StoredType::kFloat32, {utterance(shard.ids[0], taps, {5, 5})}, {},
+                    hdf5::Compression::kNone, store.origin_of(corpus, shard.name));
+      }
+      plan.save();
+    }
+  }
+
+  /// Puts another shard and its sidecar in the place of the first.
+  void copy_here(const std::string& shard) const {
+    fs::copy_file(folder_ / shard, path_, fs::copy_options::overwrite_existing);
+    fs::copy_file(sidecar_path(folder_ / shard), sidecar_path(path_), fs::copy_options::overwrite_existing);
+  }
+
+  void change_sidecar(const fs::path& shard, const std::function<void(Json&)>& change) const {
+    Json sidecar = read_json(sidecar_path(shard));
+    change(sidecar);
+    write_file_atomically(sidecar_path(shard), sidecar.dump());
+  }
+
+  std::size_t utterances() const { return CorpusFeatures(FeatureStore::open(folder_ / "one"), "c").size(); }
+  std::string error() const {
+    return error_of<DataError>([&] { utterances(); });
+  }
+
+  const fs::path folder_, path_;
+};
+
+TEST_F(StrayShard, IsNamedByWhatItBelongsTo) {
+  EXPECT_EQ(utterances(), 2u);
+  const std::string place = path_.string() + ": it is ", rest = ", which does not belong here" + kRemedy;
+  copy_here("other/c/shard-00000.h5");
+  EXPECT_EQ(error(),
+            place + "shard-00000.h5 of the corpus \"c\" of another upstream (fingerprint fedcba987654)" + rest);
+  copy_here("one/d/shard-00000.h5");
+  EXPECT_EQ(error(), place + "shard-00000.h5 of the corpus \"d\" of this upstream" + rest);
+  copy_here("one/c/shard-00001.h5");
+  EXPECT_EQ(error(), place + "shard-00001.h5 of the corpus \"c\" of this upstream" + rest);
+  copy_here("layers/c/shard-00000.h5");
+  EXPECT_THAT(error(), StartsWith(path_.string() + ": HDF5 cannot open taps/h1/frames: "));
+}
+
+// Their sidecars say nothing of what they belong to.
+TEST_F(StrayShard, OfAnOlderVersionIsKnownByItsUtterances) {
+  const fs::path second = folder_ / "one/c/shard-00001.h5";
+  for (const fs::path& shard : {path_, second})
+    change_sidecar(shard, [](Json& sidecar) { sidecar.erase("belongs_to"); });
+  EXPECT_EQ(utterances(), 2u);
+  EXPECT_FALSE(ShardReader(path_, kTaps, StoredType::kFloat32).origin());
+  copy_here("one/c/shard-00001.h5");
+  EXPECT_EQ(error(), path_.string() + ": its 1 utterances are not the 1 that were planned for it" + kRemedy);
+}
+
+TEST_F(StrayShard, MayNotHaveADamagedRecord) {
+  const fs::path sidecar = sidecar_path(path_);
+  const std::string whole = read_file(sidecar);
+  for (const char* key : {"fingerprint", "corpus", "shard", "checksum"}) {
+    change_sidecar(path_, [&](Json& json) { json["belongs_to"][key] = "changed"; });
+    EXPECT_EQ(error(), sidecar.string() +
+                           ": what it says that the shard belongs to does not have its checksum; the file is damaged. "
+                           "`strata verify --repair` removes it, `strata extract` fills the hole")
+        << key;
+    write_file_atomically(sidecar, whole);
+    change_sidecar(path_, [&](Json& json) { json["belongs_to"].erase(key); });
+    EXPECT_THAT(error(), StartsWith(sidecar.string() + ": not a valid sidecar of a shard: ")) << key;
+    write_file_atomically(sidecar, whole);
+  }
 }
 
 TEST(CorpusFeatures, SaysWhatIsMissing) {

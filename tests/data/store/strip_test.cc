@@ -25,7 +25,8 @@ using testing::IsEmpty;
 
 const std::vector<Tap> kUpstream = {{"h0", 4, 320}, {"h1", 4, 320}, {"h2", 4, 640}};
 
-/// A store in which "a" and "b" have h0 and h1, then got h2 in a generation of its own; and another corpus.
+/// A store in which "a" and "b" have h0 and h1, then got h2 in a generation of its own; and another corpus. Nobody
+/// could decode "x", which shares shards with "a".
 class StrippedStore : public testing::TestWithParam<std::pair<StoredType, Compression>> {
  protected:
   StrippedStore() : folder_(fresh_folder() / "hubert") {
@@ -56,16 +57,22 @@ class StrippedStore : public testing::TestWithParam<std::pair<StoredType, Compre
 
   void add(const FeatureStore& store, const std::string& corpus) const {
     CorpusPlan plan = CorpusPlan::load(store.corpus_folder(corpus));
-    for (const ShardPlan& shard : plan.extend({{"a", 1600}, {"b", 960}}, store.description(), Json::array(), 1)) {
+    for (const ShardPlan& shard :
+         plan.extend({{"x", 0}, {"a", 1600}, {"b", 960}}, store.description(), Json::array(), 1)) {
       std::vector<ShardUtterance> computed;
+      std::vector<FailedUtterance> failed;
       for (const std::string& id : shard.ids) {
+        if (id == "x") {
+          failed.push_back({id, "not audio"});
+          continue;
+        }
         computed.push_back({id, id == "a" ? 1600 : 960, {}});
         for (const Tap& tap : store.taps_of(shard)) {
           computed.back().features.push_back(frames_of(id, tap).to(scalar_type(GetParam().first)));
         }
       }
-      write_shard(plan.folder() / shard.name, store.taps_of(shard), GetParam().first, computed, {{"x", "not audio"}},
-                  shard.compression);
+      write_shard(plan.folder() / shard.name, store.taps_of(shard), GetParam().first, computed, failed,
+                  shard.compression, store.origin_of(corpus, shard.name));
     }
     plan.save();
   }
@@ -83,7 +90,10 @@ class StrippedStore : public testing::TestWithParam<std::pair<StoredType, Compre
               features.read(id, t).equal(as_read(frames_of(id, store.description().spec.taps[t]), GetParam().first)));
         }
       }
-      for (const auto& shard : features.shards()) EXPECT_THAT(shard->verify(), IsEmpty());
+      for (const auto& shard : features.shards()) {
+        EXPECT_THAT(shard->verify(), IsEmpty());
+        EXPECT_TRUE(shard->origin() == store.origin_of(entry.path().filename(), shard->path().filename()));
+      }
       EXPECT_NE(features.failure("x"), nullptr);
     }
   }
@@ -185,6 +195,16 @@ TEST_P(StrippedStore, DoesNotWriteDamageAnew) {
   }
   EXPECT_THAT(errors,
               HasSubstr("shard-00000.h5: the frames of 1 utterances do not have their checksums, the first \"a\""));
+}
+
+TEST_P(StrippedStore, DoesNotAdoptWhatBelongsElsewhere) {
+  for (const char* file : {"shard-00000.h5", "shard-00000.json"})
+    fs::copy_file(folder_ / "other" / file, folder_ / "c" / file, fs::copy_options::overwrite_existing);
+  EXPECT_THAT(error_of<DataError>([&] {
+                strip(FeatureStore::open(folder_), {{"h1"}, {}});
+              }),
+              HasSubstr("c/shard-00000.h5: it is shard-00000.h5 of the corpus \"other\" of this upstream"));
+  EXPECT_THAT(taps(), ElementsAre("h0", "h1", "h2"));
 }
 
 // A kill may strike between any two steps; the same command completes it, and until then what stays can be read, but
