@@ -23,8 +23,8 @@ std::vector<Tap> chosen_taps(const std::vector<LoaderSource>& sources) {
 
 }  // namespace
 
-FeatureLoader::FeatureLoader(std::vector<LoaderSource> sources, const AlignmentRule& rule)
-    : sources_(std::move(sources)), alignment_(rule, chosen_taps(sources_)) {
+FeatureLoader::FeatureLoader(std::vector<LoaderSource> sources, const AlignmentRule& rule, bool pinned)
+    : sources_(std::move(sources)), alignment_(rule, chosen_taps(sources_)), pinned_(pinned) {
   for (const LoaderSource& source : sources_) {
     const Tap& first = source.taps[source.chosen.front()];
     for (const std::size_t tap : source.chosen) {
@@ -62,13 +62,20 @@ FeatureBatch FeatureLoader::load(const std::vector<std::string>& ids) const {
     const auto layers = static_cast<std::int64_t>(source.chosen.size());
     const bool copied = std::all_of(source.chosen.begin(), source.chosen.end(), [&](std::size_t tap) { return alignment_.copies(source.taps[tap]); });
     const at::ScalarType type = copied && count > 0 ? source.features->dtype() : at::kFloat;
-    at::Tensor out = at::zeros({count, longest, layers, source.taps[source.chosen.front()].width}, type);
+    at::Tensor out = at::zeros({count, longest, layers, source.taps[source.chosen.front()].width},
+                               at::TensorOptions(type).pinned_memory(pinned_));
     for (std::int64_t b = 0; b < count; ++b) {
+      const std::string& id = ids[static_cast<std::size_t>(b)];
       const std::int64_t length = batch.lengths.const_data_ptr<std::int64_t>()[b];
       for (std::int64_t l = 0; l < layers; ++l) {
         const std::size_t tap = source.chosen[static_cast<std::size_t>(l)];
-        const at::Tensor frames = alignment_.apply(source.features->read(ids[static_cast<std::size_t>(b)], tap), source.taps[tap]);
-        out[b].narrow(0, 0, length).select(1, l).copy_(frames.narrow(0, 0, length));
+        const Tap& t = source.taps[tap];
+        const at::Tensor rows = out[b].narrow(0, 0, length).select(1, l);
+        if (t.hop_samples == alignment_.hop_samples()) {
+          source.features->read_into(id, tap, rows);
+        } else {
+          rows.copy_(alignment_.apply(source.features->read(id, tap), t).narrow(0, 0, length));
+        }
       }
     }
     batch.features.push_back(std::move(out));

@@ -40,8 +40,9 @@ struct LoaderSource {
 /// see Alignment. Thread-safe.
 class FeatureLoader : public BatchSource {
  public:
+  ///   pinned  features lie in page-locked memory, from which a GPU takes them while the CPU goes on; needs a GPU
   /// Throws ConfigError if widths within an upstream differ or rates do not fit.
-  explicit FeatureLoader(std::vector<LoaderSource> sources, const AlignmentRule& rule = {});
+  explicit FeatureLoader(std::vector<LoaderSource> sources, const AlignmentRule& rule = {}, bool pinned = false);
 
   /// Features come in the type they are stored in; in float32 where that is int8 or the alignment computes.
   FeatureBatch load(const std::vector<std::string>& ids) const override;
@@ -56,6 +57,7 @@ class FeatureLoader : public BatchSource {
  private:
   std::vector<LoaderSource> sources_;
   Alignment alignment_;
+  bool pinned_;
 };
 
 /// The taps an interface reads: those named, or (names empty) the listed ones. Throws ConfigError naming an unknown tap.

@@ -38,24 +38,27 @@ Int8Frames to_int8(const at::Tensor& frames) {
   return {steps.to(at::kChar).contiguous(), scale.contiguous()};
 }
 
-void widen_int8(const std::int8_t* values, const float* scale, std::int64_t rows, std::int64_t columns, float* out) {
+void widen_int8(const at::Tensor& values, const at::Tensor& scale, const at::Tensor& out) {
+  const auto* steps = values.const_data_ptr<std::int8_t>();
+  const auto* scales = scale.const_data_ptr<float>();
+  auto* wide = out.mutable_data_ptr<float>();
+  const std::int64_t rows = out.size(0), columns = out.size(1), stride = out.stride(0);
 #if defined(__x86_64__)
-  static const bool wide = __builtin_cpu_supports("avx2");
-  if (wide) {
+  static const bool has_avx2 = __builtin_cpu_supports("avx2");
+  if (has_avx2) {
     for (std::int64_t t = 0; t < rows; ++t)
-      widen_frame_avx2(values + t * columns, scale[t], columns, out + t * columns);
+      widen_frame_avx2(steps + t * columns, scales[t], columns, wide + t * stride);
     return;
   }
 #endif
-  for (std::int64_t t = 0; t < rows; ++t) widen_frame(values + t * columns, scale[t], 0, columns, out + t * columns);
+  for (std::int64_t t = 0; t < rows; ++t) widen_frame(steps + t * columns, scales[t], 0, columns, wide + t * stride);
 }
 
 at::Tensor as_read(const at::Tensor& frames, hdf5::StoredType type) {
   if (type != hdf5::StoredType::kInt8) return frames.to(scalar_type(type));
   const Int8Frames stored = to_int8(frames);
   at::Tensor read = at::empty(frames.sizes(), at::kFloat);
-  widen_int8(stored.values.const_data_ptr<std::int8_t>(), stored.scale.const_data_ptr<float>(), frames.size(0),
-             frames.size(1), read.mutable_data_ptr<float>());
+  widen_int8(stored.values, stored.scale, read);
   return read;
 }
 

@@ -20,8 +20,11 @@ struct Int8Frames {
 ///   frames  [T, D] float32
 Int8Frames to_int8(const at::Tensor& frames);
 
-/// out[t, d] = scale[t] values[t, d]; [rows, columns], contiguous.
-void widen_int8(const std::int8_t* values, const float* scale, std::int64_t rows, std::int64_t columns, float* out);
+/// out[t, d] = scale[t] values[t, d], of the first N frames.
+///   values  [T, D] int8, contiguous
+///   scale   [T] float32, contiguous
+///   out     [N, D] float32 on the CPU, N <= T; each row contiguous, the rows may lie apart
+void widen_int8(const at::Tensor& values, const at::Tensor& scale, const at::Tensor& out);
 
 /// Frames as a reader will get them from a store of this type: in 16 bits, or in float32 and, for int8, rounded by
 /// to_int8.

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -292,9 +293,30 @@ at::Tensor ShardReader::read(std::size_t tap, std::size_t utterance) const {
   const StoredFrames frames = stored(tap, utterance);
   if (type_ != hdf5::StoredType::kInt8) return frames.values;
   const at::Tensor read = at::empty(frames.values.sizes(), at::kFloat);
-  widen_int8(frames.values.const_data_ptr<std::int8_t>(), frames.scale.const_data_ptr<float>(), read.size(0),
-             read.size(1), read.mutable_data_ptr<float>());
+  widen_int8(frames.values, frames.scale, read);
   return read;
+}
+
+void ShardReader::read_into(std::size_t tap, std::size_t utterance, const at::Tensor& out) const {
+  const ShardTap& t = taps_.at(tap);
+  const std::int64_t count = t.count.at(utterance);
+  const at::ScalarType dtype = scalar_type(type_);
+  const bool typed = out.scalar_type() == dtype || out.scalar_type() == at::kFloat;
+  if (!typed || !out.is_cpu() || out.dim() != 2 || out.size(0) > count || out.size(1) != t.frames.columns ||
+      out.stride(1) != 1) {
+    throw ShapeError(fmt::format(
+        "{}: utterance \"{}\": expected a buffer [{} or fewer, {}] {} on cpu with contiguous rows, found {} {} on {} "
+        "with strides {}",
+        path_.string(), ids_[utterance], count, t.frames.columns,
+        dtype == at::kFloat ? "Float" : fmt::format("Float or {}", c10::toString(dtype)), out.sizes().vec(),
+        c10::toString(out.scalar_type()), out.device().str(), out.strides().vec()));
+  }
+  const StoredFrames frames = stored(tap, utterance);
+  if (type_ == hdf5::StoredType::kInt8) {
+    widen_int8(frames.values, frames.scale, out);
+  } else {
+    out.copy_(frames.values.narrow(0, 0, out.size(0)));
+  }
 }
 
 bool ShardReader::is_whole(std::size_t tap, std::size_t utterance) const {

@@ -101,7 +101,15 @@ class ShardReader {
   /// chunk is damaged.
   at::Tensor read(std::size_t tap, std::size_t utterance) const;
 
-  /// The same as it is stored, before int8 is widened.
+  /// The first N frames of what `read` returns, into a buffer of the caller: converted on the way, and without a copy
+  /// in between unless they are compressed.
+  ///   out  [N, D] in float32 or scalar_type of the stored type, N <= T, on the CPU; each row contiguous, the rows may
+  ///        lie apart, as those of an utterance in [B, T, L, D]
+  /// Throws ShapeError (both shapes) if it is otherwise, DataError as `read`. Thread-safe as `read` is, each thread
+  /// with a buffer of its own.
+  void read_into(std::size_t tap, std::size_t utterance, const at::Tensor& out) const;
+
+  /// What `read` returns as it is stored, before int8 is widened.
   StoredFrames stored(std::size_t tap, std::size_t utterance) const;
 
   /// Asks the system to read an utterance's frames from disk now, and does not wait: exactly their pages (of compressed

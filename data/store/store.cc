@@ -479,4 +479,9 @@ at::Tensor CorpusFeatures::read(const std::string& id, std::size_t tap) const {
   return stored.shard->read(stored.tap, stored.utterance);
 }
 
+void CorpusFeatures::read_into(const std::string& id, std::size_t tap, const at::Tensor& out) const {
+  const StoredTap stored = find(id, tap);
+  stored.shard->read_into(stored.tap, stored.utterance, out);
+}
+
 }  // namespace strata

@@ -165,6 +165,11 @@ class CorpusFeatures {
   ///   tap  index into the taps given
   /// Throws DataError if there is no such utterance.
   at::Tensor read(const std::string& id, std::size_t tap) const;
+  /// The first N frames of them into a buffer of the caller, converted on the way; see ShardReader::read_into.
+  ///   out  [N, D] in float32 or `dtype()`, N <= T, on the CPU; each row contiguous, the rows may lie apart
+  /// Throws ShapeError (both shapes) if it is otherwise, DataError as `read`. Thread-safe as `read` is, each thread
+  /// with a buffer of its own.
+  void read_into(const std::string& id, std::size_t tap, const at::Tensor& out) const;
   /// Of what is read: the stored one, float32 for int8.
   at::ScalarType dtype() const { return scalar_type(type_); }
 

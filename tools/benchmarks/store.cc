@@ -223,18 +223,28 @@ class PlainReader {
   std::int64_t largest_ = 0;
 };
 
-double pread_seconds(const PlainReader& reader, const std::vector<std::string>& ids,
-                     const std::vector<std::size_t>& taps, int threads) {
+/// Seconds that threads need which share the utterances; `begin()` gives each thread the function it calls with an id.
+template <class Begin>
+double shared_seconds(const std::vector<std::string>& ids, int threads, const Begin& begin) {
   std::atomic<std::size_t> next = 0;
   return seconds_of([&] {
     std::vector<std::thread> pool;
     for (int t = 0; t < threads; ++t) {
       pool.emplace_back([&] {
-        std::vector<char> buffer(static_cast<std::size_t>(reader.largest()));
-        for (std::size_t u = next++; u < ids.size(); u = next++) reader.read(ids[u], taps, buffer.data());
+        auto work = begin();
+        for (std::size_t u = next++; u < ids.size(); u = next++) work(ids[u]);
       });
     }
     for (std::thread& thread : pool) thread.join();
+  });
+}
+
+double pread_seconds(const PlainReader& reader, const std::vector<std::string>& ids,
+                     const std::vector<std::size_t>& taps, int threads) {
+  return shared_seconds(ids, threads, [&] {
+    return [&, buffer = std::vector<char>(static_cast<std::size_t>(reader.largest()))](const std::string& id) mutable {
+      reader.read(id, taps, buffer.data());
+    };
   });
 }
 
@@ -268,12 +278,42 @@ Reading read_in_batches(const CorpusFeatures& features, const std::vector<std::s
 }
 
 /// The same without prefetching: what a loop over warm pages costs.
-double warm_seconds(const CorpusFeatures& features, const std::vector<std::string>& ids) {
-  volatile std::int64_t sum = 0;
-  return seconds_of([&] {
-    for (const std::string& id : ids) {
-      for (const std::size_t tap : kAll) sum = sum + touch(features.read(id, tap));
-    }
+double warm_seconds(const CorpusFeatures& features, const std::vector<std::string>& ids, int threads) {
+  std::atomic<std::int64_t> sum = 0;
+  return shared_seconds(ids, threads, [&] {
+    return [&](const std::string& id) {
+      for (const std::size_t tap : kAll) sum += touch(features.read(id, tap));
+    };
+  });
+}
+
+/// Every tap into a float32 buffer that is used again.
+///   longest  frames of an utterance, at most
+double into_seconds(const CorpusFeatures& features, const std::vector<std::string>& ids, std::int64_t longest,
+                    int threads) {
+  return shared_seconds(ids, threads, [&] {
+    return [&, buffer = at::empty({longest, kWidth}, at::kFloat)](const std::string& id) {
+      for (const std::size_t tap : kAll) features.read_into(id, tap, buffer.narrow(0, 0, features.frames(id, tap)));
+    };
+  });
+}
+
+/// Plain copies that read and write as many bytes as `into_seconds`, 6 for each element, into a buffer that is used
+/// again; what is copied comes from a block that is larger than caches.
+double copy_seconds(const CorpusFeatures& features, const std::vector<std::string>& ids, std::int64_t longest,
+                    int threads) {
+  constexpr std::int64_t kBlock = 256 << 20, kFrameBytes = kWidth * 3;
+  const at::Tensor block = at::ones({kBlock}, at::kChar);
+  const auto* from = static_cast<const char*>(block.const_data_ptr());
+  std::atomic<std::int64_t> place = 0;
+  return shared_seconds(ids, threads, [&] {
+    return [&, buffer = at::empty({longest * kFrameBytes}, at::kChar)](const std::string& id) {
+      for (const std::size_t tap : kAll) {
+        const std::int64_t bytes = features.frames(id, tap) * kFrameBytes;
+        std::memcpy(buffer.mutable_data_ptr(), from + place.fetch_add(bytes) % (kBlock - bytes),
+                    static_cast<std::size_t>(bytes));
+      }
+    };
   });
 }
 
@@ -288,17 +328,47 @@ class ReadBench {
   Json warm() const {
     const CorpusFeatures features(store_, "noise");
     const PlainReader plain(features);
-    double ours = 1e30, theirs = 1e30;
-    warm_seconds(features, ids_);
+    double ours = 1e30, of_two = 1e30, theirs = 1e30;
+    warm_seconds(features, ids_, 1);
     pread_seconds(plain, ids_, kAll, 1);
     for (int round = 0; round < given_.rounds; ++round) {
-      ours = std::min(ours, warm_seconds(features, ids_));
+      ours = std::min(ours, warm_seconds(features, ids_, 1));
+      of_two = std::min(of_two, warm_seconds(features, ids_, 2));
       theirs = std::min(theirs, pread_seconds(plain, ids_, kAll, 1));
     }
     const double gigabytes = static_cast<double>(corpus_.bytes()) / 1e9;
     fmt::print("warm, random utterances: {:.1f} GB/s at hand; pread into a reused buffer {:.1f} GB/s: {:.1f} times\n",
                gigabytes / ours, gigabytes / theirs, theirs / ours);
-    return {{"warm_gb_s", gigabytes / ours}, {"warm_pread_gb_s", gigabytes / theirs}, {"warm_ratio", theirs / ours}};
+    fmt::print("warm, random utterances, 2 threads: {:.1f} GB/s at hand, {:.2f} times one thread's\n",
+               gigabytes / of_two, ours / of_two);
+    return {{"warm_gb_s", gigabytes / ours},
+            {"warm_2_threads_gb_s", gigabytes / of_two},
+            {"warm_pread_gb_s", gigabytes / theirs},
+            {"warm_ratio", theirs / ours}};
+  }
+
+  /// Of float16 utterances into a float32 buffer.
+  Json into() const {
+    const CorpusFeatures features(store_, "noise");
+    std::int64_t longest = 0;
+    for (std::size_t u = 0; u < ids_.size(); ++u) longest = std::max(longest, corpus_.frames(u));
+    const double gigabytes = static_cast<double>(corpus_.bytes()) / 2 * 6 / 1e9;  // 2 bytes read, 4 written an element
+    Json result = Json::object();
+    for (const int threads : {1, 2}) {
+      double ours = 1e30, copy = 1e30;
+      into_seconds(features, ids_, longest, threads);
+      for (int round = 0; round < given_.rounds; ++round) {
+        ours = std::min(ours, into_seconds(features, ids_, longest, threads));
+        copy = std::min(copy, copy_seconds(features, ids_, longest, threads));
+      }
+      fmt::print(
+          "float16 utterances into a float32 buffer, warm, {} threads: {:.1f} GB/s read and written; a copy {:.1f} "
+          "GB/s: {:.0f} %\n",
+          threads, gigabytes / ours, gigabytes / copy, 100 * copy / ours);
+      result[fmt::format("into_{}_threads_gb_s", threads)] = gigabytes / ours;
+      result[fmt::format("into_copy_{}_threads_gb_s", threads)] = gigabytes / copy;
+    }
+    return result;
   }
 
   Json cold() const {
@@ -485,6 +555,7 @@ void bench(const Arguments& given) {
                    {"write_share", written.plain / written.ours}});
     const ReadBench reading(corpus, store, given);
     result.update(reading.warm());
+    result.update(reading.into());
     result.update(reading.cold());
     if (!given.peer.empty()) {
       write_peer_file(corpus, work / "peer.h5");

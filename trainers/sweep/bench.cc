@@ -124,13 +124,13 @@ const CorpusFeatures& Bench::features(const std::string& upstream, const std::st
   return *features_.at({upstream, study_.tasks.at(task).corpus});
 }
 
-FeatureLoader Bench::loader(const Trial& trial) const {
+FeatureLoader Bench::loader(const Trial& trial, bool pinned) const {
   std::vector<LoaderSource> sources;
   for (const Json& name : trial.names.at("upstreams")) {
     const std::vector<Tap>& taps = facts_.upstreams.at(name).spec.taps;
     sources.push_back({&features(name, trial.names.at("task")), taps, choose_taps(taps, tap_names(trial.config))});
   }
-  return FeatureLoader(std::move(sources), alignment_rule(trial.config));
+  return FeatureLoader(std::move(sources), alignment_rule(trial.config), pinned);
 }
 
 std::vector<std::string> Bench::too_short(const Trial& trial, const std::string& split) const {

@@ -34,7 +34,8 @@ class Bench {
   const Task& task(const Trial& trial) const { return *tasks_.at(trial.names.at("task")); }
 
   /// The loader of a trial: its upstreams' stores over its task's corpus, with the taps that its interface names.
-  FeatureLoader loader(const Trial& trial) const;
+  ///   pinned  see FeatureLoader
+  FeatureLoader loader(const Trial& trial, bool pinned = false) const;
 
   /// Time means of the features that `loader(trial)` gives, shared by all trials that read the same.
   const TimeMeans& time_means(const Trial& trial);

@@ -208,7 +208,7 @@ void begin_log(std::optional<TensorboardWriter>& log, const Trial& trial, const 
 
 /// One trial on a group. Returns what the leader tells rank 0.
 Json train_one(const Trial& trial, const Study& study, Bench& bench, const Communicator& group, c10::Device device) {
-  const FeatureLoader loader = bench.loader(trial);
+  const FeatureLoader loader = bench.loader(trial, /*pinned=*/device.is_cuda());
   TrialData data{&bench.task(trial), &loader, &loader, {}, {}};
   data.fit = [&] { return bench.fitted(trial, group); };
   if (study.rewrites && build_model(trial, *data.task, loader).uses_time_means_only()) data.source = &bench.time_means(trial);

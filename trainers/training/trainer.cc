@@ -54,10 +54,11 @@ Json mixing_weights(const Model& model, const Parameters& parameters) {
   return weights;
 }
 
-/// The features of a batch where the parameters are.
+/// The features of a batch where the parameters are. Nothing waits for copies from pinned memory: what is computed with
+/// them comes after them on the same stream, and LibTorch keeps the memory until they are done.
 std::vector<at::Tensor> features_on(c10::Device device, const FeatureBatch& batch) {
   std::vector<at::Tensor> moved;
-  for (const at::Tensor& features : batch.features) moved.push_back(features.to(device));
+  for (const at::Tensor& features : batch.features) moved.push_back(features.to(device, /*non_blocking=*/true));
   return moved;
 }
 

@@ -65,6 +65,30 @@ TEST(FeatureLoader, KeepsTheStoredTypeWhereItOnlyCopies) {
   expect_close(interpolated.select(2, 0), repeated.select(2, 0).to(at::kFloat));
 }
 
+TEST(FeatureLoader, ReadsEveryTypeIntoTheBatch) {
+  const auto folder = fresh_folder();
+  for (const std::string& name : hdf5::stored_type_names()) {
+    const auto type = hdf5::stored_type(name);
+    const FeatureStore store = write_store(
+        folder / name, kTaps, "c",
+        {utterance("a", kTaps, {5, 4, 3, 5}, type), utterance("b", kTaps, {2, 3, 1, 2}, type)}, type);
+    const CorpusFeatures features(store, "c");
+    const at::Tensor x = FeatureLoader({{&features, kTaps, {0, 1}}}).load({"b", "a"}).features[0];
+    EXPECT_EQ(x.scalar_type(), features.dtype());
+    EXPECT_EQ(x.sizes(), (std::vector<std::int64_t>{2, 4, 2, 2}));
+    for (std::int64_t layer = 0; layer < 2; ++layer) {
+      const auto tap = static_cast<std::size_t>(layer);
+      EXPECT_TRUE(x[0].narrow(0, 0, 2).select(1, layer).equal(features.read("b", tap).narrow(0, 0, 2))) << name;
+      EXPECT_TRUE(x[1].select(1, layer).equal(features.read("a", tap).narrow(0, 0, 4))) << name;
+    }
+    EXPECT_EQ(x[0].narrow(0, 2, 2).abs().sum().item<float>(), 0) << name;
+    // Beside a tap that is averaged, the other is converted on the way.
+    const at::Tensor averaged = FeatureLoader({{&features, kTaps, {0, 2}}}, {640, false}).load({"a"}).features[0];
+    EXPECT_EQ(averaged.scalar_type(), at::kFloat);
+    EXPECT_TRUE(averaged[0].select(1, 1).equal(features.read("a", 2).to(at::kFloat))) << name;
+  }
+}
+
 TEST_F(FeatureLoaderTest, RepeatsSlowTapsAndCutsToTheShortest) {
   const FeatureLoader loader({source({2, 0})});
   EXPECT_EQ(loader.frames("a"), 4);  // 2 slow frames are 4; h0 has 5

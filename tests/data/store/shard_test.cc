@@ -1,6 +1,8 @@
 #include "data/store/shard.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -164,6 +166,51 @@ TEST_P(ShardOfType, OfManyChunksComesBackAsWritten) {
   write_shard(uncompressed, taps, type, written, {});
   EXPECT_EQ(plain, read_as_float(uncompressed, "/taps/h1/frames"));
   EXPECT_EQ(shard.tap(0).checksum, ShardReader(uncompressed, taps, type).tap(0).checksum);
+}
+
+TEST_P(ShardOfType, IsReadIntoBuffers) {
+  const auto [type, compression] = GetParam();
+  const fs::path path = fresh_folder() / "shard-00000.h5";
+  const std::vector<Tap> taps = {{"h0", 64, 320}, {"h1", 3, 320}};  // the second no multiple of a vector's length
+  std::vector<ShardUtterance> written;
+  for (const std::int64_t rows : {5, 0, 3000}) {
+    written.push_back({"u" + std::to_string(rows), 1, {waves(rows, 64, type), waves(rows, 3, type)}});
+  }
+  write_shard(path, taps, type, written, {}, compression);
+  const ShardReader shard(path, taps, type);
+  for (std::size_t u = 0; u < written.size(); ++u) {
+    for (std::size_t t = 0; t < taps.size(); ++t) {
+      const at::Tensor read = shard.read(t, u);
+      const std::int64_t frames = read.size(0), width = read.size(1);
+      for (const at::ScalarType dtype : {at::kFloat, scalar_type(type)}) {
+        const at::Tensor whole = at::empty({frames, width}, dtype);
+        shard.read_into(t, u, whole);
+        EXPECT_TRUE(at::equal(whole, read.to(dtype))) << u << " " << t;
+        // One of three layers of a batch whose utterances are cut before their end; what is around stays as it is.
+        const std::int64_t cut = frames / 2;
+        const at::Tensor batch = at::full({frames + 1, 3, width}, 7, at::TensorOptions(dtype)), want = batch.clone();
+        want.narrow(0, 0, cut).select(1, 1).copy_(read.narrow(0, 0, cut));
+        shard.read_into(t, u, batch.narrow(0, 0, cut).select(1, 1));
+        EXPECT_TRUE(at::equal(batch, want)) << u << " " << t;
+      }
+    }
+  }
+}
+
+TEST_P(ShardOfType, RefusesBuffersThatDoNotFit) {
+  const auto [type, compression] = GetParam();
+  const fs::path path = fresh_folder() / "shard-00000.h5";
+  write_shard(path, kTaps, type, two_utterances(type), {}, compression);
+  const ShardReader shard(path, kTaps, type);
+  const auto error = [&](const at::Tensor& out) { return error_of<ShapeError>([&] { shard.read_into(0, 1, out); }); };
+  const std::vector<std::vector<std::int64_t>> shapes = {{4, 4}, {3, 3}, {3, 5}, {12}, {1, 3, 4}};
+  for (const auto& shape : shapes) {
+    EXPECT_THAT(error(at::empty(shape, at::kFloat)), HasSubstr("expected a buffer [3 or fewer, 4] Float"));
+  }
+  for (const at::ScalarType dtype : {at::kDouble, at::kChar, at::kHalf, at::kBFloat16}) {
+    if (dtype != scalar_type(type)) EXPECT_THAT(error(at::empty({3, 4}, dtype)), HasSubstr("found [3, 4] "));
+  }
+  EXPECT_THAT(error(at::empty({4, 3}, at::kFloat).t()), HasSubstr("found [3, 4] Float on cpu with strides [1, 3]"));
 }
 
 TEST(Shard, RefusesFeaturesThatAreNotTheStores) {

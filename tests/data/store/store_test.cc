@@ -1,8 +1,11 @@
 #include "data/store/store.h"
 
+#include <ATen/ops/empty.h>
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <functional>
+#include <thread>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -541,6 +544,50 @@ TEST_F(StrayShard, MayNotHaveADamagedRecord) {
     change_sidecar(path_, [&](Json& json) { json["belongs_to"].erase(key); });
     EXPECT_THAT(error(), StartsWith(sidecar.string() + ": not a valid sidecar of a shard: ")) << key;
     write_file_atomically(sidecar, whole);
+  }
+}
+
+// Of one CorpusFeatures, and into buffers of their own: what one thread reads.
+TEST(CorpusFeatures, IsReadByThreadsAtOnce) {
+  const std::vector<Tap> taps = {{"h0", 64, 320}, {"h1", 5, 320}};
+  const fs::path folder = fresh_folder();
+  for (const std::string& name : hdf5::stored_type_names()) {
+    for (const auto compression : {hdf5::Compression::kNone, hdf5::Compression::kDeflate}) {
+      const StoredType type = hdf5::stored_type(name);
+      std::vector<ShardUtterance> utterances;
+      for (std::int64_t u = 0; u < 60; ++u) {
+        utterances.push_back({"u" + std::to_string(u), 320, {}});
+        for (const Tap& tap : taps) utterances.back().features.push_back(grid(1 + u % 40, tap.width, type).add(u));
+      }
+      const FeatureStore store =
+          write_store(folder / (name + "_" + hdf5::name_of(compression)), taps, "c", utterances, type);
+      write_shard(store.corpus_folder("c") / "shard-00000.h5", taps, type, utterances, {}, compression);
+      const CorpusFeatures features(store, "c");
+      ASSERT_EQ(features.shards()[0]->compression(), compression);
+      std::vector<at::Tensor> alone;
+      for (const ShardUtterance& u : utterances) {
+        for (std::size_t t = 0; t < taps.size(); ++t) alone.push_back(features.read(u.id, t).to(at::kFloat));
+      }
+      std::atomic<int> same = 0;
+      const auto read_all = [&] {
+        auto expected = alone.begin();
+        for (const ShardUtterance& u : utterances) {
+          for (std::size_t t = 0; t < taps.size(); ++t, ++expected) {
+            const at::Tensor buffer = at::empty(expected->sizes(), at::kFloat);
+            features.read_into(u.id, t, buffer);
+            same += buffer.equal(*expected) && features.read(u.id, t).to(at::kFloat).equal(*expected) ? 1 : 0;
+          }
+        }
+      };
+      std::vector<std::thread> threads;
+      for (int i = 0; i < 8; ++i) threads.emplace_back(read_all);
+      for (std::thread& thread : threads) thread.join();
+      EXPECT_EQ(same.load(), 8 * static_cast<int>(alone.size())) << name << " " << hdf5::name_of(compression);
+      EXPECT_THAT(error_of<ShapeError>([&] {
+                    features.read_into("u3", 0, at::empty({5, 64}, at::kFloat));
+                  }),
+                  testing::HasSubstr("utterance \"u3\": expected a buffer [4 or fewer, 64] Float"));
+    }
   }
 }
 
