@@ -1,0 +1,122 @@
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/file.h"
+#include "core/config/json.h"
+#include "data/store/store.h"
+#include "tests/program/program.h"
+
+namespace strata {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+/// Stores of two upstreams, each of one shard, that are damaged after they were written.
+class Verify : public testing::Test {
+ protected:
+  void extract() const {
+    const RunResult run = place_.run("extract study.json");
+    ASSERT_EQ(run.code, 0) << run.err;
+  }
+
+  /// Runs a command that fails with one error; returns what it printed.
+  RunResult failed(const std::string& arguments) const {
+    RunResult run = place_.run(arguments);
+    EXPECT_EQ(run.code, 1) << arguments << ": " << run.err;
+    EXPECT_EQ(run.times_in_err("strata: error: "), 1) << run.err;
+    EXPECT_EQ(run.times_in_err("\n"), 1) << run.err;
+    return run;
+  }
+
+  fs::path path(const std::string& shard) const { return place_.folder() / "features" / shard; }
+
+  /// The first shard of an upstream.
+  std::unique_ptr<ShardReader> open(const std::string& upstream) const {
+    const FeatureStore store = FeatureStore::open(path(upstream));
+    const ShardPlan plan = CorpusPlan::load(path(upstream) / "tones").shards().at(0);
+    return std::make_unique<ShardReader>(path(upstream) / "tones" / plan.name, store.taps_of(plan),
+                                         store.description().type);
+  }
+
+  /// Flips the lowest bit of an utterance's first frame. The shard's size and time of change stay.
+  void flip(const std::string& upstream, const std::string& id) const {
+    const auto shard = open(upstream);
+    const auto u = static_cast<std::size_t>(std::ranges::find(shard->ids(), id) - shard->ids().begin());
+    ASSERT_LT(u, shard->ids().size()) << id;
+    const ShardTap& tap = shard->tap(0);
+    const std::int64_t row_bytes = tap.frames.columns * (upstream == "fbank" ? 4 : 2);
+    const std::int64_t at = tap.frames.offset_bytes + tap.first[u] * row_bytes;
+    const fs::file_time_type changed = fs::last_write_time(shard->path());
+    {
+      std::fstream file(shard->path(), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekg(at);
+      const int byte = file.get();
+      file.seekp(at);
+      file.put(static_cast<char>(byte ^ 1));
+      ASSERT_TRUE(file.good());
+    }
+    fs::last_write_time(shard->path(), changed);
+  }
+
+  Workplace place_{24};
+};
+
+TEST_F(Verify, NamesEveryDamagedUtterance) {
+  ASSERT_NO_FATAL_FAILURE(extract());
+  const std::string shard = "features/fbank/tones/shard-00000.h5: ";
+  for (const char* id : {"u003", "u010", "u023"}) flip("fbank", id);
+  RunResult run = failed("verify features");
+  EXPECT_THAT(run.out, HasSubstr(shard + "3 utterances differ from their checksums: \"u003\", \"u010\", \"u023\"\n"));
+  EXPECT_THAT(run.out, HasSubstr("features: 2 shards, 48 utterances, 1 bad, 0 not there\n"));
+  EXPECT_THAT(run.err, HasSubstr("1 shards are bad and 0 are not there"));
+
+  // All but those three, which become whole again; then these too.
+  const std::vector<std::string> ids = open("fbank")->ids();
+  for (const std::string& id : ids) flip("fbank", id);
+  EXPECT_THAT(failed("verify features").out,
+              AllOf(HasSubstr(shard + "21 utterances differ from their checksums: \"u000\", \"u001\", \"u002\", "),
+                    HasSubstr("\"u021\" and 1 more\n"), Not(HasSubstr("\"u003\"")), Not(HasSubstr("\"u022\""))));
+}
+
+TEST_F(Verify, LooksPastWhatItCannotRead) {
+  Json study = place_.read_study();
+  study["corpora"]["again"] = "manifests";
+  place_.write_study(study);
+  ASSERT_NO_FATAL_FAILURE(extract());
+  const std::string store = "features/fbank/store.json", plan = "features/untrained/again/generation-000.json";
+  const std::string whole_store = place_.read(store), whole_plan = place_.read(plan);
+  const std::string whole_shard = place_.read("features/untrained/tones/shard-00000.h5");
+  place_.write(store, "{");
+  place_.write(plan, "[]");
+  flip("untrained", "u005");
+  RunResult run = failed("verify features");
+  EXPECT_THAT(run.out, HasSubstr(store + ": not valid JSON at line 1: "));
+  EXPECT_THAT(run.out, HasSubstr(plan + ": not a valid extraction plan: "));
+  EXPECT_THAT(run.out,
+              HasSubstr("untrained/tones/shard-00000.h5: 1 utterances differ from their checksums: \"u005\"\n"));
+  EXPECT_THAT(run.out, HasSubstr("features: 1 shards, 24 utterances, 1 bad, 0 not there, 2 folders not looked into\n"));
+  EXPECT_THAT(run.err, HasSubstr("features: 2 folders lack a store.json or plan that can be read"));
+
+  run = place_.run("verify features --repair");
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.out, HasSubstr("untrained/tones/shard-00000.h5: removed\n"));
+  EXPECT_EQ(place_.files("features", ".h5").size(), 3U);
+  place_.write(store, whole_store);
+  place_.write(plan, whole_plan);
+  ASSERT_NO_FATAL_FAILURE(extract());
+  EXPECT_TRUE(place_.read("features/untrained/tones/shard-00000.h5") == whole_shard);
+  EXPECT_THAT(place_.run("verify features").out, HasSubstr("features: 4 shards, 96 utterances, 0 bad, 0 not there\n"));
+}
+
+}  // namespace
+}  // namespace strata
