@@ -13,6 +13,7 @@
 namespace strata {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 /// Extracts with these settings of the upstream "untrained" alone; returns the description in the store.
@@ -373,6 +374,25 @@ TEST(Extract, SaysHowMuchItWillWriteAndRefusesADiskThatIsTooSmall) {
     EXPECT_TRUE(place.files(small, ".h5").empty());
     EXPECT_EQ(place.run("extract study.json --ignore-free-space store=" + small, 0, disk).code, 0);
     EXPECT_TRUE(place.files(small, ".h5") == place.files(store, ".h5"));
+  }
+}
+
+TEST(Extract, ASecondOneOnALiveStoreIsToldAndHarmsNothing) {
+  const Workplace place(160);
+  const std::string command = "extract study.json --threads 1 --shard-bytes 5000 store=";
+  ASSERT_EQ(place.run(command + "whole").code, 0);
+  for (const int ranks : {0, 2}) {
+    const std::string store = fmt::format("live{}", ranks);
+    // The first one is held, with some of its shards written, until the second has ended.
+    const std::string action =
+        fmt::format("held={}; kill -STOP $held; $program {}{} >second 2>&1; echo $? >>second; kill -CONT $held",
+                    ranks == 0 ? "$run" : "$(rank 0)", command, store);
+    const RunResult run = place.run_until(command + store, ranks, "ls " + store + "/*/tones/shard-*.h5", action);
+    EXPECT_EQ(run.code, 0) << run.err;
+    EXPECT_THAT(place.read("second"), AllOf(HasSubstr("strata: error: " + store + ": strata extract (process "),
+                                            HasSubstr("is working here"), HasSubstr("\n1\n")));
+    EXPECT_TRUE(files_of(place, store) == files_of(place, "whole")) << ranks;
+    EXPECT_EQ(place.files(store, "").size(), place.files("whole", "").size()) << "something else was left behind";
   }
 }
 
