@@ -1,15 +1,17 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/base/file.h"
+#include "core/base/hash.h"
 #include "core/config/json.h"
 #include "data/store/store.h"
 #include "tests/program/program.h"
@@ -68,6 +70,16 @@ class Verify : public testing::Test {
     fs::last_write_time(shard->path(), changed);
   }
 
+  /// The shard with other bytes, and a sidecar that says that these are right, so that HDF5 gets to see them.
+  void seal(const fs::path& shard, const std::string& content) const {
+    write_file_atomically(shard, content);
+    const Json sidecar = {{"size_bytes", content.size()},
+                          {"checksum", fmt::format("{:016x}", xxh3(std::as_bytes(std::span(content))))},
+                          {"frame_data", Json::array()},
+                          {"failed", Json::array()}};
+    write_file_atomically(sidecar_path(shard), sidecar.dump());
+  }
+
   Workplace place_{24};
 };
 
@@ -116,6 +128,54 @@ TEST_F(Verify, LooksPastWhatItCannotRead) {
   ASSERT_NO_FATAL_FAILURE(extract());
   EXPECT_TRUE(place_.read("features/untrained/tones/shard-00000.h5") == whole_shard);
   EXPECT_THAT(place_.run("verify features").out, HasSubstr("features: 4 shards, 96 utterances, 0 bad, 0 not there\n"));
+}
+
+TEST_F(Verify, TellsOfHostileShardsInALine) {
+  ASSERT_NO_FATAL_FAILURE(extract());
+  const fs::path shard = path("fbank/tones/shard-00000.h5");
+  const std::string name = "features/fbank/tones/shard-00000.h5", whole = read_file(shard);
+
+  // All but HDF5's first block is gone; a table points outside; a damaged utterance has a line break in its id.
+  constexpr std::size_t kSuperblockBytes = 48;
+  const std::string headless = whole.substr(0, kSuperblockBytes) + std::string(whole.size() - kSuperblockBytes, '\xff');
+  const ShardTap tap = open("fbank")->tap(0);
+  const std::string count(reinterpret_cast<const char*>(tap.count.data()), tap.count.size() * sizeof tap.count[0]);
+  ASSERT_NE(whole.find(count), whole.npos);
+  std::string pointing = whole, renamed = whole;
+  pointing.replace(whole.find(count), 8, "\xff\xff\xff\xff\xff\xff\xff\x7f");
+  ASSERT_NE(whole.find("u000u001"), whole.npos);
+  renamed.replace(whole.find("u000u001"), 4, "u\n00");
+  char& frame = renamed.at(static_cast<std::size_t>(tap.frames.offset_bytes));
+  frame = static_cast<char>(frame ^ 1);
+
+  struct Hostile {
+    std::string content, reason;
+    bool opens;  // its tables can be read
+  };
+  for (const Hostile& hostile : {Hostile{headless, ": HDF5 cannot open ", false},
+                                 Hostile{pointing, " \"/taps/fbank\": its tables point outside its frames", false},
+                                 Hostile{renamed, ": 1 utterances differ from their checksums: \"u\\n00\"\n", true}}) {
+    SCOPED_TRACE(hostile.reason);
+    seal(shard, hostile.content);
+    RunResult run = failed("verify features/fbank");
+    EXPECT_THAT(run.out, HasSubstr(name + hostile.reason));
+    EXPECT_EQ(std::ranges::count(run.out, '\n'), 2) << run.out;
+
+    run = place_.run("inspect features/fbank");
+    EXPECT_EQ(run.code, 0) << run.err;
+    EXPECT_EQ(run.out.find(name + hostile.reason) != run.out.npos, !hostile.opens) << run.out;
+    run = hostile.opens ? place_.run("inspect " + name) : failed("inspect " + name);
+    EXPECT_EQ(run.code, hostile.opens ? 0 : 1);
+    EXPECT_THAT(hostile.opens ? run.out : run.err,
+                HasSubstr("/" + name + (hostile.opens ? ": 24 utterances" : hostile.reason)));
+
+    run = place_.run("verify --repair features/fbank");
+    EXPECT_EQ(run.code, 0) << run.err;
+    EXPECT_THAT(run.out, AllOf(HasSubstr(name + hostile.reason), HasSubstr(name + ": removed\n")));
+    EXPECT_FALSE(fs::exists(shard) || fs::exists(sidecar_path(shard)));
+    ASSERT_NO_FATAL_FAILURE(extract());
+    EXPECT_TRUE(read_file(shard) == whole);
+  }
 }
 
 }  // namespace
