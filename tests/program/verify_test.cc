@@ -178,5 +178,25 @@ TEST_F(Verify, TellsOfHostileShardsInALine) {
   }
 }
 
+TEST_F(Verify, ASweepVerifiesOnceOrAlwaysOrNever) {
+  ASSERT_NO_FATAL_FAILURE(extract());
+  const std::string quick = "sweep study.json sweep.0.steps=5 ";
+  ASSERT_EQ(place_.run(quick + "output=first").code, 0);
+  flip("fbank", "u003");
+  RunResult run = place_.run(quick + "output=once");  // the shard's size and time are those that were verified
+  EXPECT_EQ(run.code, 0) << run.err;
+  run = place_.run(quick + "output=always verify=always");
+  EXPECT_EQ(run.code, 1);
+  const std::string damaged =
+      "features/fbank/tones/shard-00000.h5: the frames of 1 utterances do not have their checksums";
+  EXPECT_THAT(run.err, HasSubstr("strata: error: " + damaged + ", the first \"u003\""));
+
+  fs::last_write_time(path("fbank/tones/shard-00000.h5"), fs::file_time_type::clock::now());
+  run = place_.run(quick + "output=touched");
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.err, HasSubstr(damaged));
+  EXPECT_EQ(place_.run(quick + "output=never verify=never").code, 0);
+}
+
 }  // namespace
 }  // namespace strata
