@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <sstream>
 
 #include "core/tensor/safetensors.h"
@@ -11,6 +13,7 @@
 namespace strata {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 /// Extracts with these settings of the upstream "untrained" alone; returns the description in the store.
@@ -326,6 +329,71 @@ TEST(Extract, MayChangeItsCompression) {
   set_up(place, with_taps({"h0", "h1"}), "plain", "of_plain");
   ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
   EXPECT_EQ(sweep(place, "of_plain"), of_mixed);
+}
+
+/// Takes the durations out of the manifest, so that only the headers of the audio tell them.
+void drop_durations(const Workplace& place) {
+  std::istringstream lines(place.read("manifests/utterances.jsonl"));
+  std::string without;
+  for (std::string line; std::getline(lines, line);) {
+    Json utterance = Json::parse(line);
+    utterance.erase("duration");
+    without += utterance.dump() + "\n";
+  }
+  place.write("manifests/utterances.jsonl", without);
+}
+
+TEST(Extract, SaysHowMuchItWillWriteAndRefusesADiskThatIsTooSmall) {
+  const Workplace place;
+  const std::string message = "extract: 2 shards to write, about ";
+  std::string with_durations;
+  for (const bool durations : {true, false}) {
+    if (!durations) drop_durations(place);
+    const std::string store = durations ? "told" : "read";
+    const RunResult run = place.run("extract study.json store=" + store);
+    ASSERT_EQ(run.code, 0) << run.err;
+    const std::size_t at = run.err.find(message);
+    ASSERT_NE(at, run.err.npos) << run.err;
+    const std::string told = run.err.substr(at, run.err.find(" MB", at) - at);
+    double stored = 0;
+    for (const auto& [name, content] : place.files(store, ".h5")) stored += static_cast<double>(content.size()) / 1e6;
+    EXPECT_GT(stored, 0.5);
+    EXPECT_NEAR(std::atof(told.c_str() + message.size()), stored, 0.05 + 0.1 * stored) << durations;
+    if (durations) with_durations = told;
+    EXPECT_EQ(told, with_durations);
+
+    const std::string small = store + "_small";
+    const std::string disk =
+        "export LD_PRELOAD=" + std::filesystem::absolute("tests/program/fault_shim.so").string() +
+        " STRATA_SHIM_FREE=200000 STRATA_SHIM_FOLDER=" + (std::filesystem::canonical(place.folder()) / small).string();
+    const RunResult refused = place.run("extract study.json store=" + small, 0, disk);
+    EXPECT_EQ(refused.code, 1) << refused.err;
+    EXPECT_EQ(refused.times_in_err("strata: error: "), 1) << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr("strata: error: " + small + ": the features take about "));
+    EXPECT_THAT(refused.err, HasSubstr(" MB, only 0.2 MB are free there; make room, "));
+    EXPECT_TRUE(place.files(small, ".h5").empty());
+    EXPECT_EQ(place.run("extract study.json --ignore-free-space store=" + small, 0, disk).code, 0);
+    EXPECT_TRUE(place.files(small, ".h5") == place.files(store, ".h5"));
+  }
+}
+
+TEST(Extract, ASecondOneOnALiveStoreIsToldAndHarmsNothing) {
+  const Workplace place(160);
+  const std::string command = "extract study.json --threads 1 --shard-bytes 5000 store=";
+  ASSERT_EQ(place.run(command + "whole").code, 0);
+  for (const int ranks : {0, 2}) {
+    const std::string store = fmt::format("live{}", ranks);
+    // The first one is held, with some of its shards written, until the second has ended.
+    const std::string action =
+        fmt::format("held={}; kill -STOP $held; $program {}{} >second 2>&1; echo $? >>second; kill -CONT $held",
+                    ranks == 0 ? "$run" : "$(rank 0)", command, store);
+    const RunResult run = place.run_until(command + store, ranks, "ls " + store + "/*/tones/shard-*.h5", action);
+    EXPECT_EQ(run.code, 0) << run.err;
+    EXPECT_THAT(place.read("second"), AllOf(HasSubstr("strata: error: " + store + ": strata extract (process "),
+                                            HasSubstr("is working here"), HasSubstr("\n1\n")));
+    EXPECT_TRUE(files_of(place, store) == files_of(place, "whole")) << ranks;
+    EXPECT_EQ(place.files(store, "").size(), place.files("whole", "").size()) << "something else was left behind";
+  }
 }
 
 }  // namespace

@@ -5,10 +5,12 @@
 //   STRATA_SHIM_AT       the call that is struck
 //   STRATA_SHIM_FOREVER  if set, all later calls too that the action fits
 //   STRATA_SHIM_LOG      file that gets a record of each call that succeeded; power_loss.h reads it
+//   STRATA_SHIM_FREE     bytes that are said to be free in the folder
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,6 +64,11 @@ std::string absolute(const char* path) {
   return getcwd(folder, sizeof folder) == nullptr ? "" : std::string(folder) + "/" + path;
 }
 
+/// True for the folder and what is in it.
+bool is_watched(const std::string& path) {
+  return !orders().folder.empty() && (path + "/").starts_with(orders().folder + "/");
+}
+
 std::string path_of(int fd) {
   char path[PATH_MAX];
   const ssize_t length = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof path);
@@ -79,8 +86,7 @@ int error_for(const std::string& action, const std::string& call) {
 /// One call that changes files.
 class Call {
  public:
-  Call(const char* kind, const std::string& path)
-      : kind_(kind), path_(path), counts_(!orders().folder.empty() && (path + "/").starts_with(orders().folder + "/")) {
+  Call(const char* kind, const std::string& path) : kind_(kind), path_(path), counts_(is_watched(path)) {
     if (!counts_) return;
     const long number = orders().calls++;
     struck_ = orders().at >= 0 && (number == orders().at || (orders().forever && number > orders().at));
@@ -215,5 +221,14 @@ int link(const char* from, const char* to) noexcept {
 int mkdir(const char* path, mode_t mode) noexcept {
   const Call call("mkdir", absolute(path));
   return call.fails() ? -1 : call.done(real<int (*)(const char*, mode_t)>("mkdir")(path, mode));
+}
+
+int statvfs(const char* path, struct statvfs* status) noexcept {
+  const int result = real<int (*)(const char*, struct statvfs*)>("statvfs")(path, status);
+  const std::string free_bytes = variable("STRATA_SHIM_FREE");
+  if (result != 0 || free_bytes.empty() || !is_watched(absolute(path))) return result;
+  status->f_frsize = 1;
+  status->f_bavail = std::strtoul(free_bytes.c_str(), nullptr, 10);
+  return 0;
 }
 }

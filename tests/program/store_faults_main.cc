@@ -1,8 +1,9 @@
 // The long form of the store's crash tests, for `tools/soak store`: store_faults SEED ROUNDS WORK. A round is a kill, a
-// fault and a loss of power, at calls drawn without repetition; WORK/state keeps how many are done, so that the same
-// command goes on there.
+// fault and a loss of power, at calls drawn without repetition; faults take turns, so that enough rounds strike each
+// fault at each call. WORK/state keeps how many are done, so that the same command goes on there.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <numeric>
@@ -32,6 +33,34 @@ std::string name_of(const FileCall& call) {
   return call.kind + " of " + std::filesystem::path(call.path).filename().string();
 }
 
+/// The calls that a fault can strike.
+std::vector<std::size_t> fitting_calls(const StoreFaults& faults, const Fault& fault) {
+  std::vector<std::size_t> fitting;
+  for (std::size_t c = 0; c < faults.calls().size(); ++c) {
+    if (fault.fits(faults.calls()[c])) fitting.push_back(c);
+  }
+  return fitting;
+}
+
+/// Pairs of a fault and a call that it fits.
+struct Pairs {
+  std::int64_t struck = 0, all = 0;
+  std::int64_t rounds = 0;  // that strike all
+};
+
+Pairs pairs_after(const StoreFaults& faults, std::int64_t rounds) {
+  Pairs pairs;
+  const std::vector<Fault> kinds = all_faults();
+  const auto turns = static_cast<std::int64_t>(kinds.size());
+  for (std::int64_t f = 0; f < turns; ++f) {
+    const auto calls = static_cast<std::int64_t>(fitting_calls(faults, kinds[static_cast<std::size_t>(f)]).size());
+    pairs.struck += std::min(calls, (rounds + turns - 1 - f) / turns);
+    pairs.all += calls;
+    pairs.rounds = std::max(pairs.rounds, (calls - 1) * turns + f + 1);
+  }
+  return pairs;
+}
+
 void strike(StoreFaults& faults, std::uint64_t seed, std::int64_t round) {
   const auto& calls = faults.calls();
   const std::size_t killed = drawn(seed, round, calls.size());
@@ -40,10 +69,7 @@ void strike(StoreFaults& faults, std::uint64_t seed, std::int64_t round) {
 
   const std::vector<Fault> all = all_faults();
   const Fault& fault = all[static_cast<std::size_t>(round) % all.size()];
-  std::vector<std::size_t> fitting;
-  for (std::size_t c = 0; c < calls.size(); ++c) {
-    if (fault.fits(calls[c])) fitting.push_back(c);
-  }
+  const std::vector<std::size_t> fitting = fitting_calls(faults, fault);
   const std::size_t failed = fitting[drawn(seed + 1, round / static_cast<std::int64_t>(all.size()), fitting.size())];
   require(faults.fail_at(failed, fault),
           fmt::format("round {}, {} at call {}, {}", round, fault.text(), failed, name_of(calls[failed])));
@@ -88,10 +114,12 @@ int main(int argc, char** argv) {
       strike(faults, seed, done);
       std::ofstream(state) << done + 1 << '\n';
     }
+    const Pairs pairs = pairs_after(faults, done);
     fmt::print(
-        "soak store, seed {}: {} calls that change the store; {} kills, {} faults, {} losses of power, each continued "
-        "to the same bytes; {} more states after a loss looked at\n",
-        seed, faults.calls().size(), done, done, done, states);
+        "soak store, seed {}: {} calls that change the store; {} kills, {} faults ({} of {} pairs of a fault and a "
+        "call, which {} rounds strike all), {} losses of power, each continued to the same bytes; {} more states after "
+        "a loss looked at\n",
+        seed, faults.calls().size(), done, done, pairs.struck, pairs.all, pairs.rounds, done, states);
   } catch (const std::exception& e) {
     fmt::print(stderr, "soak store: error: {}\n", e.what());
     return 1;

@@ -11,6 +11,7 @@
 #include "data/store/apart.h"
 #include "data/store/store.h"
 #include "tools/commands/session.h"
+#include "trainers/extract/long_utterances.h"
 #include "trainers/report/results.h"
 
 namespace strata {
@@ -28,12 +29,6 @@ void inspect_safetensors(const fs::path& path) {
     fmt::print("  {} [{}] {}\n", name, shape, c10::toString(tensor.scalar_type()));
   }
   for (const auto& [key, value] : metadata) fmt::print("  {}: {}\n", key, value.size() > 200 ? value.substr(0, 200) + " .." : value);
-}
-
-void inspect_long_utterances(const fs::path& path) {
-  const Json record = read_json(path);
-  if (!record.is_object() || !record.contains("utterances")) throw DataError(fmt::format("{}: not a record of long utterances; `strata extract` makes it anew", path.string()));
-  fmt::print("    {} utterances are computed in windows: {}\n", record["utterances"].size(), record.value("change", Json()).dump());
 }
 
 /// What is known of a generation, or of a whole corpus.
@@ -102,7 +97,7 @@ void inspect_stored_corpus(const FeatureStore& store, const fs::path& folder) {
                fmt::join(generations[g].taps, ", "), packing);
   }
   const fs::path cut = folder / "long-utterances.json";
-  if (fs::exists(cut)) inspect_long_utterances(cut);
+  if (fs::exists(cut)) fmt::print("    {}\n", long_utterances_text(cut));
 }
 
 void inspect_upstream_store(const fs::path& folder) {

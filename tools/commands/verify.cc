@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <functional>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/config/json.h"
 #include "data/store/apart.h"
 #include "data/store/store.h"
 #include "tools/commands/session.h"
@@ -14,13 +17,26 @@ namespace {
 
 struct Findings {
   std::int64_t shards = 0, utterances = 0, bad = 0, missing = 0;
+  std::int64_t unread = 0;  // folders whose store.json or plan, which say what should be there, cannot be read
 };
+
+/// Ids for a line of text, quoted as in JSON: those of a damaged file may hold anything.
+std::string list_of(const std::vector<std::string>& ids) {
+  constexpr std::size_t kMost = 20;
+  std::string list;
+  for (std::size_t i = 0; i < std::min(ids.size(), kMost); ++i) {
+    if (i > 0) list += ", ";
+    list += Json(ids[i]).dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+  return ids.size() > kMost ? fmt::format("{} and {} more", list, ids.size() - kMost) : list;
+}
 
 /// Why a shard that can be opened is bad, or "" if it is whole.
 std::string fault_of(const ShardReader& shard) {
   const auto damaged = shard.verify();
-  if (!damaged.empty()) return fmt::format("{}: {} utterances differ from their checksums, the first \"{}\"", shard.path().string(), damaged.size(), damaged.front());
-  return "";
+  if (damaged.empty()) return "";
+  return fmt::format("{}: {} utterances differ from their checksums: {}", shard.path().string(), damaged.size(),
+                     list_of(damaged));
 }
 
 /// Why a shard is bad, or "" if it is whole.
@@ -38,55 +54,94 @@ std::string examine(const fs::path& path, const FeatureStore& store, const Shard
   }
 }
 
-void verify_upstream(const fs::path& folder, bool repair, Findings& findings) {
-  const FeatureStore store = FeatureStore::open(folder);
-  for (const auto& corpus : fs::directory_iterator(folder)) {
-    if (!corpus.is_directory()) continue;
-    const CorpusPlan plan = CorpusPlan::load(corpus.path());
-    for (const ShardPlan& shard : plan.shards()) {
-      const fs::path path = corpus.path() / shard.name;
-      if (!fs::exists(path)) {
-        findings.missing += 1;
-        fmt::print("{}: not there\n", path.string());
-        continue;
-      }
-      findings.shards += 1;
-      const std::string reason = examine(path, store, shard, findings);
-      if (reason.empty()) continue;
-      findings.bad += 1;
-      fmt::print("{}\n", reason);
-      if (repair) {
-        fs::remove(path);
-        fs::remove(sidecar_path(path));
-        fmt::print("{}: removed\n", path.string());
-      }
+void verify_corpus(const FeatureStore& store, const fs::path& folder, bool repair, Findings& findings) {
+  const CorpusPlan plan = CorpusPlan::load(folder);
+  for (const ShardPlan& shard : plan.shards()) {
+    const fs::path path = folder / shard.name;
+    if (!fs::exists(path)) {
+      findings.missing += 1;
+      fmt::print("{}: not there\n", path.string());
+      continue;
+    }
+    findings.shards += 1;
+    const std::string reason = examine(path, store, shard, findings);
+    if (reason.empty()) continue;
+    findings.bad += 1;
+    fmt::print("{}\n", reason);
+    if (repair) {
+      fs::remove(path);
+      fs::remove(sidecar_path(path));
+      fmt::print("{}: removed\n", path.string());
     }
   }
 }
 
-int verify(const fs::path& store, bool repair) {
+/// A folder that cannot be looked into is told, and the others are looked into all the same.
+void tell_if_unread(Findings& findings, const std::function<void()>& look) {
+  try {
+    look();
+  } catch (const Error& e) {
+    findings.unread += 1;
+    fmt::print("{}\n", e.what());
+  }
+}
+
+std::vector<fs::path> folders_in(const fs::path& folder) {
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_directory()) folders.push_back(entry.path());
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
+void verify_upstream(const fs::path& folder, bool repair, Findings& findings) {
+  tell_if_unread(findings, [&] {
+    const FeatureStore store = FeatureStore::open(folder);
+    for (const fs::path& corpus : folders_in(folder)) {
+      tell_if_unread(findings, [&] { verify_corpus(store, corpus, repair, findings); });
+    }
+  });
+}
+
+/// The folders of upstreams at or below `store`.
+std::vector<fs::path> upstreams_in(const fs::path& store) {
   if (!fs::is_directory(store)) throw ConfigError(fmt::format("{}: there is no such folder", store.string()));
-  const std::unique_ptr<Owner> owner = repair ? std::make_unique<Owner>(fs::exists(store / "store.json") ? store.parent_path() : store, "strata verify --repair") : nullptr;
+  std::vector<fs::path> upstreams = folders_in(store);
+  std::erase_if(upstreams, [](const fs::path& folder) { return !fs::exists(folder / "store.json"); });
+  if (fs::exists(store / "store.json")) upstreams.insert(upstreams.begin(), store);
+  if (upstreams.empty()) {
+    throw ConfigError(
+        fmt::format("{}: there is no feature store here (no store.json in it or below it)", store.string()));
+  }
+  return upstreams;
+}
+
+int verify(const fs::path& store, bool repair) {
+  const std::vector<fs::path> upstreams = upstreams_in(store);
+  const fs::path owned = fs::exists(store / "store.json") ? store.parent_path() : store;
+  const auto owner = repair ? std::make_unique<Owner>(owned, "strata verify --repair") : nullptr;
   Findings findings;
-  bool any = false;
-  if (fs::exists(store / "store.json")) {
-    verify_upstream(store, repair, findings);
-    any = true;
+  for (const fs::path& upstream : upstreams) verify_upstream(upstream, repair, findings);
+  fmt::print("{}: {} shards, {} utterances, {} bad, {} not there{}\n", store.string(), findings.shards,
+             findings.utterances, findings.bad, findings.missing,
+             findings.unread > 0 ? fmt::format(", {} folders not looked into", findings.unread) : "");
+  if (findings.unread > 0) {
+    throw DataError(
+        fmt::format("{}: {} folders lack a store.json or plan that can be read and were not looked into; "
+                    "put a copy of it there, or remove the folder and run `strata extract`; of the other "
+                    "shards {} are bad and {} are not there",
+                    store.string(), findings.unread, findings.bad, findings.missing));
   }
-  for (const auto& entry : fs::directory_iterator(store)) {
-    if (!fs::exists(entry.path() / "store.json")) continue;
-    verify_upstream(entry.path(), repair, findings);
-    any = true;
-  }
-  if (!any) throw ConfigError(fmt::format("{}: there is no feature store here (no store.json in it or below it)", store.string()));
-  fmt::print("{}: {} shards, {} utterances, {} bad, {} not there\n", store.string(), findings.shards, findings.utterances, findings.bad, findings.missing);
   if (findings.bad + findings.missing == 0) return kExitDone;
   if (repair) {
     log_info("`strata extract` fills the holes");
     return kExitDone;
   }
-  throw DataError(fmt::format("{}: {} shards are bad and {} are not there; `strata verify --repair` removes bad ones, `strata extract` then fills the holes", store.string(),
-                              findings.bad, findings.missing));
+  throw DataError(
+      fmt::format("{}: {} shards are bad and {} are not there; `strata verify --repair` removes bad ones, "
+                  "`strata extract` then fills the holes",
+                  store.string(), findings.bad, findings.missing));
 }
 
 }  // namespace

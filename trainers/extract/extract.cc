@@ -121,14 +121,14 @@ std::vector<float> treated_audio(const Job& job, const Utterance& utterance) {
 }
 
 /// Bytes of the frames in the shards that are to be written, before compression.
-double bytes_to_write(const Job& job) {
+///   planned  one for each utterance of the corpus
+double bytes_to_write(const Job& job, const std::vector<PlannedUtterance>& planned) {
   double bytes = 0;
   for (const ShardPlan& shard : job.plan.missing()) {
     const double per_sample = bytes_per_sample(job.store->taps_of(shard), job.store->description().type);
     for (const std::string& id : shard.ids) {
       const auto index = job.corpus->find(id);
-      const auto& duration = index ? job.corpus->utterances()[*index].duration : std::optional<double>();
-      if (duration) bytes += per_sample * *duration * kSampleRateHz;
+      if (index) bytes += per_sample * static_cast<double>(planned[*index].samples);
     }
   }
   return bytes;
@@ -163,7 +163,7 @@ void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, W
         const std::vector<std::size_t> taps = indices_of(store.description().spec.taps, *job.upstream);
         record_long_utterances(job.plan.folder(), *job.upstream, taps, planned, read);
         record_compute(store.folder(), *job.upstream, taps, planned, read);
-        bytes += bytes_to_write(job);
+        bytes += bytes_to_write(job, planned);
       }
       shop.jobs.push_back(std::move(job));
     }

@@ -78,4 +78,13 @@ void record_long_utterances(const fs::path& corpus_folder, const Upstream& upstr
   write_file_atomically(path, record.dump(1) + "\n");
 }
 
+std::string long_utterances_text(const fs::path& path) {
+  const Json record = read_json(path);
+  const Json change = record.is_object() ? record.value("change", Json()) : Json();
+  if (!record.contains("utterances") || !record["utterances"].is_array() || !(change.is_null() || change.is_object())) {
+    throw DataError(fmt::format("{}: not a record of long utterances; `strata extract` makes it anew", path.string()));
+  }
+  return fmt::format("{} utterances are computed in windows: {}", record["utterances"].size(), change.dump());
+}
+
 }  // namespace strata

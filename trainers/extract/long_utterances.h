@@ -23,4 +23,7 @@ void record_long_utterances(const std::filesystem::path& corpus_folder, const Up
                             const std::vector<std::size_t>& taps, const std::vector<PlannedUtterance>& utterances,
                             const std::function<std::vector<float>(const std::string& id)>& read);
 
+/// What such a record says, in a line. Throws ConfigError or DataError that names the file if it is none.
+std::string long_utterances_text(const std::filesystem::path& path);
+
 }  // namespace strata

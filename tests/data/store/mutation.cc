@@ -22,6 +22,7 @@
 #include "data/store/verified.h"
 #include "tests/core/upstreams/mutator.h"
 #include "tests/data/store/small_store.h"
+#include "trainers/extract/long_utterances.h"
 
 namespace strata {
 namespace {
@@ -67,6 +68,9 @@ void write_whole(const fs::path& folder, const Form& form) {
   VerifiedShards verified(plan.folder());
   for (const ShardPlan& shard : plan.shards()) verified.add(ShardReader(plan.folder() / shard.name, kTaps, form.type));
   verified.save();
+  const Json change = {{"h0", {{"relative_rms", 0.01}, {"relative_peak", 0.02}}}};
+  const Json cut = {{"utterances", Json::array({"u6", "u7"})}, {"measured_on", "u6"}, {"change", change}};
+  write_file_atomically(plan.folder() / "long-utterances.json", cut.dump());
 }
 
 /// Reads all there is, as the program does; utterances whose checksums differ are counted in `damaged`.
@@ -75,6 +79,7 @@ Frames read_all(const fs::path& folder, std::size_t* damaged) {
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("c"));
   plan.extend(planned(), store.description(), Json::array(), 40);  // an utterance has 11 bytes
   const VerifiedShards verified(store.corpus_folder("c"));
+  long_utterances_text(store.corpus_folder("c") / "long-utterances.json");
   const CorpusFeatures features(store, "c");
   Frames frames;
   for (const auto& shard : features.shards()) {
@@ -200,6 +205,8 @@ void damage(const std::string& campaign, const fs::path& folder, Mutator& mutato
     change(corpus / "generation-000.json", json);
   } else if (campaign == "verified") {
     change(corpus / "verified.json", json);
+  } else if (campaign == "long_utterances") {
+    change(corpus / "long-utterances.json", json);
   } else {
     make_hostile(shard, mutator);
   }
@@ -208,7 +215,7 @@ void damage(const std::string& campaign, const fs::path& folder, Mutator& mutato
 }  // namespace
 
 std::vector<std::string> mutation_campaigns() {
-  return {"shard", "swap", "sidecar", "store", "generation", "verified", "hostile"};
+  return {"shard", "swap", "sidecar", "store", "generation", "verified", "long_utterances", "hostile"};
 }
 
 MutationResult mutate_stores(const std::string& campaign, std::uint64_t seed, std::int64_t first, std::int64_t count,

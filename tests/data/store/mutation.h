@@ -19,8 +19,8 @@ struct MutationResult {
 };
 
 /// shard: bytes anywhere in a shard; swap: parts of a shard, and files, exchanged; sidecar, store, generation,
-/// verified: the JSON files; hostile: a shard changed outside its frames, with a sidecar that fits, so that HDF5 sees
-/// it.
+/// verified, long_utterances: the JSON files; hostile: a shard changed outside its frames, with a sidecar that fits, so
+/// that HDF5 sees it.
 std::vector<std::string> mutation_campaigns();
 
 /// Runs cases first .. first + count - 1, those of "hostile" each in a process of its own. Throws std::runtime_error,
