@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "data/store/apart.h"
+#include "data/store/blosc.h"
 #include "data/store/store.h"
 #include "tools/commands/session.h"
 #include "trainers/state/owner.h"
@@ -61,6 +62,7 @@ void verify_upstream(const fs::path& folder, bool repair, Findings& findings) {
         fmt::print("{}: not there\n", path.string());
         continue;
       }
+      if (shard.compression == hdf5::Compression::kBlosc) require_blosc(path.string());  // or it would pass for damaged
       findings.shards += 1;
       const std::string reason = examine(path, store, shard, findings);
       if (reason.empty()) continue;
