@@ -7,7 +7,7 @@ torch_version=2.11.0
 packages=(
   g++ make git ca-certificates pkg-config patchelf
   bazel-bootstrap bazel-rules-java bazel-rules-proto
-  libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
+  libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools hdf5-filter-plugin-blosc-serial
   nlohmann-json3-dev libcli11-dev libspdlog-dev libfmt-dev
   libsndfile1-dev libsoxr-dev libxxhash-dev libssl-dev zlib1g-dev libjemalloc-dev
   libgtest-dev libgmock-dev libbenchmark-dev

@@ -88,19 +88,31 @@ Extent locate_list(const Id& parent, const std::string& name, const Id& type, co
   return extent;
 }
 
-/// The rows of a chunk if chunks are of whole rows and their filters shuffle and deflate; else 0.
-std::int64_t deflated_chunk_rows(const OpenSet& set, hsize_t columns) {
-  hsize_t chunk[2] = {0, 0};
-  if (H5Pget_layout(set.creation.get()) != H5D_CHUNKED || H5Pget_chunk(set.creation.get(), 2, chunk) != 2 ||
-      chunk[1] != columns)
-    return 0;
-  if (H5Pget_nfilters(set.creation.get()) != 2) return 0;
-  const H5Z_filter_t filters[2] = {H5Z_FILTER_SHUFFLE, H5Z_FILTER_DEFLATE};
-  for (unsigned f = 0; f < 2; ++f) {
+std::vector<H5Z_filter_t> filters_of(const Id& creation) {
+  std::vector<H5Z_filter_t> filters;
+  for (int f = 0; f < H5Pget_nfilters(creation.get()); ++f) {
     unsigned flags = 0;
     std::size_t no_values = 0;
-    if (H5Pget_filter2(set.creation.get(), f, &flags, &no_values, nullptr, 0, nullptr, nullptr) != filters[f]) return 0;
+    filters.push_back(H5Pget_filter2(creation.get(), static_cast<unsigned>(f), &flags, &no_values, nullptr, 0, nullptr,
+                                     nullptr));
   }
+  return filters;
+}
+
+/// The compression of a dataset by its filters; kNone if it is none of ours.
+Compression compression_of(const Id& creation) {
+  const std::vector<H5Z_filter_t> filters = filters_of(creation);
+  if (filters == std::vector<H5Z_filter_t>{H5Z_FILTER_SHUFFLE, H5Z_FILTER_DEFLATE}) return Compression::kDeflate;
+  if (filters == std::vector<H5Z_filter_t>{H5Z_FILTER_SHUFFLE, kBloscFilter}) return Compression::kBlosc;
+  return Compression::kNone;
+}
+
+/// The rows of a chunk if chunks are of whole rows and compressed in one of our ways; else 0.
+std::int64_t packed_chunk_rows(const OpenSet& set, hsize_t columns) {
+  hsize_t chunk[2] = {0, 0};
+  if (H5Pget_layout(set.creation.get()) != H5D_CHUNKED || H5Pget_chunk(set.creation.get(), 2, chunk) != 2 ||
+      chunk[1] != columns || compression_of(set.creation) == Compression::kNone)
+    return 0;
   return static_cast<std::int64_t>(chunk[0]);
 }
 
@@ -160,7 +172,7 @@ const std::string& name_of(StoredType type) { return stored_type_names()[static_
 std::int64_t bytes_of(StoredType type) { return type == StoredType::kFloat32 ? 4 : type == StoredType::kInt8 ? 1 : 2; }
 
 const std::vector<std::string>& compression_names() {
-  static const std::vector<std::string> names = {"none", "deflate"};
+  static const std::vector<std::string> names = {"none", "deflate", "blosc"};
   return names;
 }
 
@@ -173,6 +185,22 @@ Compression compression(const std::string& name) {
 
 const std::string& name_of(Compression compression) {
   return compression_names()[static_cast<std::size_t>(compression)];
+}
+
+void set_filters(const Id& creation, Compression compression, const std::string& place) {
+  if (compression != Compression::kNone) H5Pset_shuffle(creation.get());
+  if (compression == Compression::kDeflate) {
+    constexpr unsigned kLevel = 6;  // only a note for readers; chunks come deflated (chunk.h)
+    check(H5Pset_deflate(creation.get(), kLevel), place, "use its filter deflate");
+  }
+  if (compression == Compression::kBlosc) {
+    // The first four are filled in by Blosc; then level 1, no shuffle of its own, codec zstd. Behind HDF5's shuffle a
+    // block of Blosc has bytes of one significance: float16 layers of HuBERT's kind come to 84.6 %, by Blosc's shuffle
+    // to 92.1 % (lz4: to 100 %), at level 5 to 91.9 % in four times the time.
+    const unsigned values[7] = {0, 0, 0, 0, 1, 0, 5};
+    // Optional, as Blosc asks for: values that it cannot shrink are an error otherwise (blosc.cc).
+    check(H5Pset_filter(creation.get(), kBloscFilter, H5Z_FLAG_OPTIONAL, 7, values), place, "use its filter blosc");
+  }
 }
 
 Id make_type(StoredType type) {
@@ -240,17 +268,15 @@ void reserve_dataset(const Id& parent, const std::string& name, const Id& type, 
 }
 
 void write_chunks(const Id& parent, const std::string& name, const Id& type, std::int64_t rows, std::int64_t columns,
-                  std::int64_t chunk_rows, const std::vector<std::string>& chunks, const std::string& place) {
-  // The level is only a note for readers; the chunks come deflated.
-  constexpr unsigned kLevel = 6;
+                  std::int64_t chunk_rows, Compression compression, const std::vector<std::string>& chunks,
+                  const std::string& place) {
   const hsize_t shape[2] = {static_cast<hsize_t>(rows), static_cast<hsize_t>(columns)};
   const hsize_t chunk[2] = {static_cast<hsize_t>(chunk_rows), static_cast<hsize_t>(columns)};
   const Id space(H5Screate_simple(2, shape, nullptr), H5Sclose);
   const Id properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_obj_track_times(properties.get(), false);
   H5Pset_chunk(properties.get(), 2, chunk);
-  H5Pset_shuffle(properties.get());
-  check(H5Pset_deflate(properties.get(), kLevel), place, "use its filter deflate");
+  set_filters(properties, compression, place);
   H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);
   const Id set(
       check(H5Dcreate2(parent.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
@@ -347,15 +373,16 @@ Extent locate(const Id& parent, const std::string& name, StoredType expected, co
   extent.rows = static_cast<std::int64_t>(dims[0]);
   extent.columns = static_cast<std::int64_t>(dims[1]);
   const bool contiguous = H5Pget_layout(set.creation.get()) == H5D_CONTIGUOUS;
-  if (!contiguous) extent.chunk_rows = deflated_chunk_rows(set, dims[1]);
+  if (!contiguous) extent.chunk_rows = packed_chunk_rows(set, dims[1]);
   if (H5Tequal(set.type.get(), make_type(expected).get()) <= 0 || (!contiguous && extent.chunk_rows == 0)) {
     throw DataError(
-        fmt::format("{} \"{}\": expected {}, contiguous or in chunks of whole frames by shuffle and deflate", place,
-                    name, name_of(expected)));
+        fmt::format("{} \"{}\": expected {}, contiguous or in chunks of whole frames by shuffle and deflate or blosc",
+                    place, name, name_of(expected)));
   }
   if (contiguous) {
     extent.offset_bytes = contiguous_offset(set, dims[0], name, place);
   } else {
+    extent.compression = compression_of(set.creation);
     extent.chunks = chunk_places(set, extent, name, place);
   }
   return extent;

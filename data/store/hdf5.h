@@ -51,12 +51,17 @@ std::int64_t bytes_of(StoredType type);
 /// bfloat16 is an HDF5 float type with 8 exponent and 7 fraction bits; any HDF5 converts it.
 Id make_type(StoredType type);
 
-/// How frames are packed: as they are, or in chunks by HDF5's own filters shuffle and deflate, which any HDF5 undoes.
-enum class Compression { kNone, kDeflate };
-/// "none", "deflate".
+/// How frames are packed: as they are, or in chunks by HDF5's own filter shuffle and then deflate, which any HDF5
+/// undoes, or Blosc, which is a plugin (blosc.h).
+enum class Compression { kNone, kDeflate, kBlosc };
+/// "none", "deflate", "blosc".
 const std::vector<std::string>& compression_names();
 Compression compression(const std::string& name);
 const std::string& name_of(Compression compression);
+/// The number under which the HDF Group has registered Blosc.
+inline constexpr H5Z_filter_t kBloscFilter = 32001;
+/// Gives the filters of a compression to a dataset that will be created.
+void set_filters(const Id& creation, Compression compression, const std::string& place);
 
 /// Stops HDF5 from printing its error stack; errors come as exceptions of ours.
 void silence();
@@ -78,10 +83,11 @@ void reserve_dataset(const Id& parent, const std::string& name, const Id& type, 
 /// so that equal content makes equal files.
 void write_dataset(const Id& parent, const std::string& name, const Id& type, const std::vector<hsize_t>& shape,
                    const void* values, const std::string& place);
-/// Writes a dataset [rows, columns] whose chunks of `chunk_rows` rows have passed shuffle and deflate already
-/// (chunk.h).
+/// Writes a dataset [rows, columns] whose chunks of `chunk_rows` rows have passed the filters of `compression` already
+/// (chunk.h, blosc.h).
 void write_chunks(const Id& parent, const std::string& name, const Id& type, std::int64_t rows, std::int64_t columns,
-                  std::int64_t chunk_rows, const std::vector<std::string>& chunks, const std::string& place);
+                  std::int64_t chunk_rows, Compression compression, const std::vector<std::string>& chunks,
+                  const std::string& place);
 void write_int16s(const Id& parent, const std::string& name, const std::vector<std::int16_t>& values,
                   const std::string& place);
 void write_int64s(const Id& parent, const std::string& name, const std::vector<std::int64_t>& values, const std::string& place);
@@ -110,12 +116,13 @@ struct Extent {
   std::int64_t columns = 0;
   std::int64_t chunk_rows = 0;     // 0: contiguous
   std::vector<ChunkPlace> chunks;  // else: one for every chunk_rows rows, the last one filled up
+  Compression compression = Compression::kNone;
 };
 /// At most this many chunks make a dataset: HDF5 1.10 looks through all of them to find one.
 inline constexpr std::int64_t kMaxChunks = 1 << 14;
 /// Throws DataError if the dataset has another type than `type`, is not two-dimensional, or is neither contiguous nor
-/// made of chunks of whole rows, all there, that passed shuffle and deflate. Whether the places lie in the file is not
-/// checked.
+/// made of chunks of whole rows, all there, that passed the filters of one compression. Whether the places lie in the
+/// file, and whether there is a filter, is not checked.
 Extent locate(const Id& parent, const std::string& name, StoredType type, const std::string& place);
 /// The same of a contiguous float32 list [rows]; columns is 1.
 Extent locate_floats(const Id& parent, const std::string& name, const std::string& place);

@@ -15,6 +15,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/file_group.h"
+#include "data/store/blosc.h"
 #include "data/store/checksum.h"
 #include "data/store/chunk.h"
 #include "data/store/int8.h"
@@ -54,13 +55,14 @@ bool lies_in(std::int64_t offset, std::int64_t rows, std::int64_t row_bytes, std
   return offset >= 0 && rows >= 0 && rows <= size_bytes / row_bytes && offset <= size_bytes - rows * row_bytes;
 }
 
-/// True if the frames lie in the file; of compressed ones, also if they cannot come to more than kMaxInflation files.
+/// True if the frames lie in the file; of compressed ones, also if they do not come to more than their chunks can give.
 bool frames_fit(const hdf5::Extent& frames, std::int64_t row_bytes, std::int64_t size_bytes) {
   if (frames.chunk_rows == 0) return lies_in(frames.offset_bytes, frames.rows, row_bytes, size_bytes);
+  const std::int64_t most = frames.compression == hdf5::Compression::kBlosc ? kMaxBloscInflation : kMaxInflation;
   std::int64_t left = size_bytes;  // chunks do not overlap, so that they are no longer than the file together
   for (const hdf5::ChunkPlace& chunk : frames.chunks) {
     if (!lies_in(chunk.offset_bytes, chunk.size_bytes, 1, size_bytes) || chunk.size_bytes > left) return false;
-    if (frames.chunk_rows > chunk.size_bytes * kMaxInflation / row_bytes) return false;
+    if (frames.chunk_rows > chunk.size_bytes * most / row_bytes) return false;
     left -= chunk.size_bytes;
   }
   return true;
@@ -159,6 +161,7 @@ ShardReader::ShardReader(fs::path path, const std::vector<Tap>& taps, hdf5::Stor
   read_sidecar();
   if (expected && origin_) check_origin(path_, *origin_, *expected);
   read_tables(taps);
+  if (compression() == hdf5::Compression::kBlosc) require_blosc(path_.string());
 }
 
 void ShardReader::read_sidecar() {
@@ -229,9 +232,9 @@ ShardTap ShardReader::read_tap(const hdf5::Id& file, const Tap& tap) const {
 }
 
 hdf5::Compression ShardReader::compression() const {
-  const bool chunked =
-      std::any_of(taps_.begin(), taps_.end(), [](const ShardTap& tap) { return tap.frames.chunk_rows > 0; });
-  return chunked ? hdf5::Compression::kDeflate : hdf5::Compression::kNone;
+  hdf5::Compression found = hdf5::Compression::kNone;
+  for (const ShardTap& tap : taps_) found = std::max(found, tap.frames.compression);
+  return found;
 }
 
 at::Tensor ShardReader::view(std::int64_t offset_bytes, at::IntArrayRef shape, at::ScalarType dtype) const {
@@ -271,12 +274,13 @@ at::Tensor ShardReader::inflated(const ShardTap& tap, std::size_t utterance, at:
                      chunk_rows = tap.frames.chunk_rows;
   const at::Tensor frames = at::empty({end - first, columns}, dtype);
   auto* out = static_cast<char*>(frames.mutable_data_ptr());
+  const auto unpack = tap.frames.compression == hdf5::Compression::kBlosc ? unblosc_chunk : inflate_chunk;
   for (std::int64_t row = first; row < end;) {
     const hdf5::ChunkPlace& chunk = tap.frames.chunks[static_cast<std::size_t>(row / chunk_rows)];
     const std::int64_t within = row % chunk_rows, rows = std::min(chunk_rows - within, end - row);
     try {
-      inflate_chunk({file_->data() + chunk.offset_bytes, static_cast<std::size_t>(chunk.size_bytes)}, element_bytes,
-                    chunk_rows * columns, within * columns, {out, static_cast<std::size_t>(rows * row_bytes)});
+      unpack({file_->data() + chunk.offset_bytes, static_cast<std::size_t>(chunk.size_bytes)}, element_bytes,
+             chunk_rows * columns, within * columns, {out, static_cast<std::size_t>(rows * row_bytes)});
     } catch (const DataError& e) {
       throw DataError(
           fmt::format("{}: utterance \"{}\": {}; the file is damaged. `strata verify --repair` removes it, `strata "

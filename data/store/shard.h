@@ -75,14 +75,16 @@ struct StoredFrames {
 /// A shard opened for reading; how it is compressed it tells itself. HDF5 tells where the frames are and is then
 /// closed; the file stays mapped, so that frames are the pages of the file themselves, shared by all ranks of a node.
 /// It keeps no file open. Nothing in the file is trusted: the sidecar's checksum is verified before HDF5 sees the file,
-/// and every offset is held against the file's size, as is what compressed frames may come to. Immutable after
+/// and every offset is held against the file's size, as is what compressed frames may come to. A plugin of HDF5
+/// (blosc.h) is looked for only then. Immutable after
 /// construction and thread-safe.
 class ShardReader {
  public:
   /// Opens the shard and its sidecar.
   ///   taps      those that can be read; the shard may hold more, which are then not verified either
   ///   expected  what it must belong to if its sidecar says anything about that; none: whatever it says
-  /// Throws DataError that names the file and what is wrong, or what it belongs to instead.
+  /// Throws DataError that names the file and what is wrong, or what it belongs to instead; ConfigError if HDF5 lacks the
+  /// filter of its frames.
   ShardReader(std::filesystem::path path, const std::vector<Tap>& taps, hdf5::StoredType type,
               const std::optional<ShardOrigin>& expected = std::nullopt);
 

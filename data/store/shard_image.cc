@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/base/error.h"
+#include "data/store/blosc.h"
 #include "data/store/checksum.h"
 #include "data/store/chunk.h"
 #include "data/store/int8.h"
@@ -25,7 +26,7 @@ struct PackedTap {
   std::vector<at::Tensor> frames;   // empty if there are chunks
   std::vector<at::Tensor> scale;    // of int8
   std::int64_t chunk_rows = 0;      // 0: not compressed
-  std::vector<std::string> chunks;  // deflated
+  std::vector<std::string> chunks;  // compressed
 };
 
 /// Appends what is to be stored; returns its checksum.
@@ -43,16 +44,17 @@ std::uint64_t pack(const at::Tensor& features, const at::Tensor& scale, hdf5::St
   return checksum.value();
 }
 
-void compress(std::int64_t width, hdf5::StoredType type, PackedTap& tap) {
+void compress(std::int64_t width, hdf5::StoredType type, hdf5::Compression compression, PackedTap& tap) {
+  const auto pack_chunk = compression == hdf5::Compression::kBlosc ? blosc_chunk : deflate_chunk;
   const std::int64_t row_bytes = width * hdf5::bytes_of(type);
   const std::int64_t most =
       (tap.rows + hdf5::kMaxChunks - 1) / hdf5::kMaxChunks;  // rows, so that there are not too many chunks
   tap.chunk_rows = std::min(tap.rows, std::max({(kChunkBytes + row_bytes - 1) / row_bytes, most, std::int64_t{1}}));
   const std::int64_t chunk_bytes = tap.chunk_rows * row_bytes;
   std::vector<char> chunk;
-  const auto deflate = [&] {
+  const auto finish = [&] {
     chunk.resize(static_cast<std::size_t>(chunk_bytes));  // the last is filled up with zeros
-    tap.chunks.push_back(deflate_chunk(chunk, hdf5::bytes_of(type)));
+    tap.chunks.push_back(pack_chunk(chunk, hdf5::bytes_of(type)));
     chunk.clear();
   };
   for (const at::Tensor& frames : tap.frames) {
@@ -62,10 +64,10 @@ void compress(std::int64_t width, hdf5::StoredType type, PackedTap& tap) {
       const std::int64_t taken = std::min<std::int64_t>(room, end - from);
       chunk.insert(chunk.end(), from, from + taken);
       from += taken;
-      if (taken == room) deflate();
+      if (taken == room) finish();
     }
   }
-  if (!chunk.empty()) deflate();
+  if (!chunk.empty()) finish();
   tap.frames.clear();
 }
 
@@ -87,7 +89,7 @@ PackedTap pack_tap(std::size_t index, std::int64_t width, hdf5::StoredType type,
     tap.checksum.push_back(pack(features, scale, type, tap));
     tap.rows += features.size(0);
   }
-  if (compression == hdf5::Compression::kDeflate && tap.rows > 0) compress(width, type, tap);
+  if (compression != hdf5::Compression::kNone && tap.rows > 0) compress(width, type, compression, tap);
   return tap;
 }
 
@@ -102,11 +104,11 @@ std::size_t packed_bytes(const std::vector<PackedTap>& taps) {
   return bytes;
 }
 
-void write_tap(const hdf5::Id& group, std::int64_t width, hdf5::StoredType type, const PackedTap& tap,
-               const std::string& place) {
+void write_tap(const hdf5::Id& group, std::int64_t width, hdf5::StoredType type, hdf5::Compression compression,
+               const PackedTap& tap, const std::string& place) {
   const hdf5::Id element = hdf5::make_type(type);
   if (tap.chunk_rows > 0) {
-    hdf5::write_chunks(group, "frames", element, tap.rows, width, tap.chunk_rows, tap.chunks, place);
+    hdf5::write_chunks(group, "frames", element, tap.rows, width, tap.chunk_rows, compression, tap.chunks, place);
   } else {
     hdf5::reserve_dataset(group, "frames", element, {static_cast<hsize_t>(tap.rows), static_cast<hsize_t>(width)},
                           place);
@@ -121,8 +123,8 @@ void write_tap(const hdf5::Id& group, std::int64_t width, hdf5::StoredType type,
 }
 
 void write_tables(const hdf5::Id& file, const std::vector<Tap>& taps, hdf5::StoredType type,
-                  const std::vector<ShardUtterance>& utterances, const std::vector<PackedTap>& packed,
-                  const std::string& place) {
+                  hdf5::Compression compression, const std::vector<ShardUtterance>& utterances,
+                  const std::vector<PackedTap>& packed, const std::string& place) {
   const hdf5::Id table = hdf5::create_group(file, "utterances", place);
   std::vector<std::string> ids;
   std::vector<std::int64_t> samples;
@@ -136,7 +138,7 @@ void write_tables(const hdf5::Id& file, const std::vector<Tap>& taps, hdf5::Stor
   for (std::size_t t = 0; t < taps.size(); ++t) {
     const hdf5::Id group = hdf5::create_group(all, taps[t].name, place);
     hdf5::write_attribute(group, "hop_samples", taps[t].hop_samples, place);
-    write_tap(group, taps[t].width, type, packed[t], place);
+    write_tap(group, taps[t].width, type, compression, packed[t], place);
   }
 }
 
@@ -163,7 +165,7 @@ ShardImage make_image(const std::string& place, const std::vector<Tap>& taps, hd
   const std::lock_guard lock(hdf5::library_lock());
   hdf5::silence();
   image.file = hdf5::create_image(place, packed_bytes(packed) + kTableBytes);
-  write_tables(image.file, taps, type, utterances, packed, place);
+  write_tables(image.file, taps, type, compression, utterances, packed, place);
   image.bytes = hdf5::bytes_of_image(image.file, place);
   for (std::size_t t = 0; t < taps.size(); ++t) {
     const std::string group = "taps/" + taps[t].name;

@@ -32,7 +32,7 @@ struct ShardImage {
   ~ShardImage();
 };
 
-/// What write_shard puts on the disk. Frames are compressed outside of HDF5's lock.
+/// What write_shard puts on the disk. Frames are deflated outside of HDF5's lock.
 ShardImage make_image(const std::string& place, const std::vector<Tap>& taps, hdf5::StoredType type,
                       const std::vector<ShardUtterance>& utterances, hdf5::Compression compression);
 

@@ -233,7 +233,7 @@ TEST(Extract, StoresInt8AndCompressed) {
   const Workplace place(24);
   std::map<std::string, std::map<std::string, Json>> results;
   for (const char* dtype : {"int8", "float16"}) {
-    for (const char* compression : {"none", "deflate"}) {
+    for (const char* compression : {"none", "deflate", "blosc"}) {
       const std::string name = std::string(dtype) + "_" + compression;
       set_up(place, {{"model", "model"}, {"dtype", dtype}, {"compression", compression}}, name, "of_" + name);
       ASSERT_NO_FATAL_FAILURE(extract_all(place, compression == std::string("none") ? 0 : 2));
@@ -249,6 +249,8 @@ TEST(Extract, StoresInt8AndCompressed) {
   // Compression changes neither features nor trials; the type is another upstream.
   EXPECT_EQ(results["int8_deflate"], results["int8_none"]);
   EXPECT_EQ(results["float16_deflate"], results["float16_none"]);
+  EXPECT_EQ(results["int8_blosc"], results["int8_none"]);
+  EXPECT_EQ(results["float16_blosc"], results["float16_none"]);
   EXPECT_EQ(results["int8_none"].size(), 2U);
   EXPECT_NE(results["int8_none"].begin()->first, results["float16_none"].begin()->first);
 
@@ -394,6 +396,28 @@ TEST(Extract, ASecondOneOnALiveStoreIsToldAndHarmsNothing) {
     EXPECT_TRUE(files_of(place, store) == files_of(place, "whole")) << ranks;
     EXPECT_EQ(place.files(store, "").size(), place.files("whole", "").size()) << "something else was left behind";
   }
+}
+
+TEST(Extract, AsksForThePluginOfItsCompression) {
+  const Workplace place(24);
+  Json upstream = with_taps({"h1"});
+  upstream["compression"] = "blosc";
+  set_up(place, upstream, "packed", "of_packed");
+  const std::string no_plugin = "mkdir -p nothing; export HDF5_PLUGIN_PATH=$PWD/nothing";
+  const RunResult refused = place.run("extract study.json", 0, no_plugin);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("/upstreams/untrained/compression: HDF5 has no filter 32001 (blosc, "));
+  EXPECT_THAT(refused.err, HasSubstr("hdf5-filter-plugin-blosc-serial"));
+  EXPECT_FALSE(std::filesystem::exists(place.folder() / "packed/untrained"));
+  ASSERT_NO_FATAL_FAILURE(extract_all(place, 0));
+  // What cannot be read here is not damaged.
+  const auto shards = place.files("packed", ".h5");
+  const RunResult repaired = place.run("verify packed --repair", 0, no_plugin);
+  EXPECT_EQ(repaired.code, 2);
+  EXPECT_THAT(repaired.err, HasSubstr("shard-00000.h5: HDF5 has no filter 32001 (blosc, "));
+  EXPECT_EQ(place.files("packed", ".h5"), shards);
+  EXPECT_THAT(place.run("sweep study.json", 0, no_plugin).err, HasSubstr(".h5: HDF5 has no filter 32001 (blosc, "));
+  EXPECT_EQ(place.run("verify packed").code, 0);
 }
 
 }  // namespace

@@ -29,6 +29,7 @@
 #include "data/audio/audio.h"
 #include "data/audio/effects/effect.h"
 #include "data/manifest/manifest.h"
+#include "data/store/blosc.h"
 #include "data/store/strip.h"
 #include "distributed/device.h"
 #include "distributed/work_server.h"
@@ -95,6 +96,8 @@ void open_all(const Study& study, const ExtractOptions& options, Workshop& shop)
   for (const auto& [name, entry] : study.upstreams) {
     shop.upstreams[name] = open_study_upstream(study, name, search);
     shop.descriptions[name] = describe_store(name, entry, *shop.upstreams[name], study.file.string());
+    if (shop.descriptions[name].compression == hdf5::Compression::kBlosc)
+      require_blosc(fmt::format("{} /upstreams/{}/compression", study.file.string(), name));
     shop.descriptions[name].provenance = options.provenance;
     shop.descriptions[name].provenance["model"] = entry.model;
     shop.descriptions[name].provenance["compute"] = shop.upstreams[name]->compute();
@@ -169,8 +172,13 @@ void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, W
     }
   }
   for (std::size_t j = 0; j < shop.jobs.size(); ++j) {
-    shop.jobs[j].missing = shop.jobs[j].plan.missing();
-    for (std::size_t s = 0; s < shop.jobs[j].missing.size(); ++s) shop.units.push_back({j, s});
+    const Job& job = shop.jobs[j];
+    shop.jobs[j].missing = job.plan.missing();
+    for (std::size_t s = 0; s < job.missing.size(); ++s) {
+      if (job.missing[s].compression == hdf5::Compression::kBlosc)  // an earlier study asked for it
+        require_blosc((job.plan.folder() / job.missing[s].name).string());
+      shop.units.push_back({j, s});
+    }
   }
   if (!writer) return;
   const double free = static_cast<double>(free_bytes(study.store));

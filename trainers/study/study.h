@@ -21,7 +21,7 @@ struct UpstreamEntry {
   std::string model;                  // folder, `user/name` of the Hugging Face cache, or a registered name
   std::string dtype = "float32";      // of the stored features
   std::vector<std::string> taps;      // in any order; empty: the layer list of the model
-  std::string compression = "none";   // of shards written from now on: none, deflate
+  std::string compression = "none";   // of shards written from now on: none, deflate, blosc
   Json options = Json::object();      // of the upstream's family
 };
 

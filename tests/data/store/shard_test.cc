@@ -45,7 +45,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Form{StoredType::kBFloat16, Compression::kNone}, Form{StoredType::kInt8, Compression::kNone},
                     Form{StoredType::kFloat32, Compression::kDeflate},
                     Form{StoredType::kFloat16, Compression::kDeflate},
-                    Form{StoredType::kBFloat16, Compression::kDeflate}, Form{StoredType::kInt8, Compression::kDeflate}),
+                    Form{StoredType::kBFloat16, Compression::kDeflate}, Form{StoredType::kInt8, Compression::kDeflate},
+                    Form{StoredType::kFloat32, Compression::kBlosc}, Form{StoredType::kFloat16, Compression::kBlosc},
+                    Form{StoredType::kBFloat16, Compression::kBlosc}, Form{StoredType::kInt8, Compression::kBlosc}),
     [](const auto& info) { return info.param.name(); });
 
 fs::path shard_in(const std::string& folder) { return fs::path(testing::TempDir()) / folder / "shard-00000.h5"; }

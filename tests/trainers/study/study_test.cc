@@ -121,7 +121,7 @@ TEST_F(StudyTest, NamesEachWrongValue) {
             "/upstreams/fbank/dtype: unknown value \"float61\", did you mean \"float16\"? known: float32, float16, "
             "bfloat16, int8");
   EXPECT_EQ(error({"upstreams.fbank.compression=zip"}),
-            "/upstreams/fbank/compression: unknown value \"zip\"; known: none, deflate");
+            "/upstreams/fbank/compression: unknown value \"zip\"; known: none, deflate, blosc");
   EXPECT_EQ(error({"upstreams.fbank.taps=h0"}),
             "/upstreams/fbank/taps: \"h0\" is not allowed; takes a list of strings");
   EXPECT_EQ(error({"upstreams.fbank=3"}), "/upstreams/fbank: expected an object, found 3");
