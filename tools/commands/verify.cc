@@ -18,7 +18,7 @@ namespace {
 
 struct Findings {
   std::int64_t shards = 0, utterances = 0, bad = 0, missing = 0;
-  std::int64_t unread = 0;  // folders whose store.json or plan, which say what should be there, cannot be read
+  std::int64_t unread = 0;  // folders whose store.json or plan cannot be read, or whose filter HDF5 lacks
 };
 
 /// Ids for a line of text, quoted as in JSON: those of a damaged file may hold anything.
@@ -64,7 +64,7 @@ void verify_corpus(const FeatureStore& store, const fs::path& folder, bool repai
       fmt::print("{}: not there\n", path.string());
       continue;
     }
-    if (shard.compression == hdf5::Compression::kBlosc) require_blosc(path.string());  // or it would pass for damaged
+    if (shard.compression == hdf5::Compression::kBlosc) require_blosc(path.string());  // else it would pass for damaged
     findings.shards += 1;
     const std::string reason = examine(path, store, shard, findings);
     if (reason.empty()) continue;
@@ -78,13 +78,10 @@ void verify_corpus(const FeatureStore& store, const fs::path& folder, bool repai
   }
 }
 
-/// A folder that cannot be looked into is told, and the others are looked into all the same. A filter that is not there
-/// is nothing of a folder, and ends the command.
+/// A folder that cannot be looked into is told, and the others are looked into all the same.
 void tell_if_unread(Findings& findings, const std::function<void()>& look) {
   try {
     look();
-  } catch (const ConfigError&) {
-    throw;
   } catch (const Error& e) {
     findings.unread += 1;
     fmt::print("{}\n", e.what());
@@ -133,9 +130,9 @@ int verify(const fs::path& store, bool repair) {
              findings.unread > 0 ? fmt::format(", {} folders not looked into", findings.unread) : "");
   if (findings.unread > 0) {
     throw DataError(
-        fmt::format("{}: {} folders lack a store.json or plan that can be read and were not looked into; "
-                    "put a copy of it there, or remove the folder and run `strata extract`; of the other "
-                    "shards {} are bad and {} are not there",
+        fmt::format("{}: {} folders could not be looked into, for the reasons above (a folder without a whole "
+                    "store.json or plan may be removed: `strata extract` makes it anew); of the other shards {} are "
+                    "bad and {} are not there",
                     store.string(), findings.unread, findings.bad, findings.missing));
   }
   if (findings.bad + findings.missing == 0) return kExitDone;
