@@ -172,8 +172,8 @@ void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, W
     }
   }
   for (std::size_t j = 0; j < shop.jobs.size(); ++j) {
-    const Job& job = shop.jobs[j];
-    shop.jobs[j].missing = job.plan.missing();
+    Job& job = shop.jobs[j];
+    job.missing = job.plan.missing();
     for (std::size_t s = 0; s < job.missing.size(); ++s) {
       if (job.missing[s].compression == hdf5::Compression::kBlosc)  // an earlier study asked for it
         require_blosc((job.plan.folder() / job.missing[s].name).string());
