@@ -23,6 +23,8 @@ constexpr const char* kHead = "final_proj";
 struct Data2VecOptions {
   ModelSizes sizes;
   std::int64_t layers = 4;
+  std::int64_t position_blocks = 5;
+  std::int64_t position_kernel = 19;
   std::int64_t top_layers = 3;
   double beta = 0.0;
   SpanMask mask{0.65, 10, 1};
@@ -31,11 +33,23 @@ struct Data2VecOptions {
   void fields(Fields& f) {
     sizes.fields(f);
     f.number("layers", layers, "transformer layers", at_least(1));
+    f.number("position_blocks", position_blocks,
+             "convolutions of the positional stack, one behind the other; frames as far from an end as it sees know how "
+             "far, which a teacher of short utterances comes to say and little else",
+             at_least(1));
+    f.number("position_kernel", position_kernel, "frames that each of them sees", at_least(1));
     f.number("average_top_layers", top_layers, "of the teacher whose average is the target; 8 of 12 as published",
              at_least(1));
     f.number("loss_beta", beta, "where the smooth L1 goes from square to straight; 0: squares", at_least(0));
     mask.fields(f);
     ema.fields(f);
+  }
+
+  EncoderConfig config() const {
+    EncoderConfig family = data2vec_config();
+    family.num_conv_pos_embeddings = position_blocks;
+    family.conv_pos_kernel_size = position_kernel;
+    return sizes.config(layers, family);
   }
 };
 
@@ -46,7 +60,7 @@ class Data2VecObjective : public Objective {
  public:
   explicit Data2VecObjective(const Data2VecOptions& options)
       : options_(options),
-        config_(options.sizes.config(options.layers, data2vec_config())),
+        config_(options.config()),
         wave_norm_{options.sizes.normalize},
         teacher_(config_, options.ema),
         encoder_output_(encoder_spec(config_)) {
