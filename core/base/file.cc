@@ -37,23 +37,31 @@ class Descriptor {
       : fd_(uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); })) {
     if (fd_ < 0) fail(operation, path);
   }
-  ~Descriptor() { ::close(fd_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
   int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+  void flush(const fs::path& path) const {
+    if (uninterrupted([&] { return ::fsync(fd_); }) != 0) fail("flush", path);
+  }
+  /// Some file systems (NFS) say only here that the disk is full. It is closed whatever comes, so it is not tried
+  /// again; what was flushed before is not lost by an interruption.
+  void close(const fs::path& path) {
+    if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) fail("close", path);
+  }
 
  private:
   int fd_;
 };
 
-void flush(const fs::path& path, int flags) {
-  Descriptor file(path, flags, "open");
-  if (uninterrupted([&] { return ::fsync(file.get()); }) != 0) fail("flush", path);
-}
-
 /// Flushes the folder that a path lies in, and with it the name.
 void flush_folder_of(const fs::path& path) {
-  flush(path.has_parent_path() ? path.parent_path() : fs::path("."), O_RDONLY | O_DIRECTORY);
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  Descriptor(folder, O_RDONLY | O_DIRECTORY, "open").flush(folder);
 }
 
 void write_all(int fd, std::string_view content, const fs::path& path) {
@@ -115,20 +123,26 @@ std::string read_file(const fs::path& path) {
 }
 
 void publish_file(const fs::path& part, const fs::path& path) {
-  flush(part, O_RDWR);
+  Descriptor file(part, O_RDWR, "open");
+  file.flush(part);
+  file.close(part);
   rename_part(part, path);
   flush_folder_of(path);
 }
 
 void write_files_atomically(const std::vector<FileContent>& files) {
   try {
+    std::vector<Descriptor> parts;  // each is flushed by what wrote it, which is told of every error in between
     for (const FileContent& file : files) {
       if (file.path.has_parent_path()) make_folder(file.path.parent_path());
       const fs::path part = part_of(file.path);
-      Descriptor out(part, O_WRONLY | O_CREAT | O_TRUNC, "create");
-      write_pieces(out.get(), file.pieces, part);
+      parts.emplace_back(part, O_WRONLY | O_CREAT | O_TRUNC, "create");
+      write_pieces(parts.back().get(), file.pieces, part);
     }
-    for (auto file = files.rbegin(); file != files.rend(); ++file) flush(part_of(file->path), O_RDWR);
+    for (std::size_t f = files.size(); f-- > 0;) {
+      parts[f].flush(part_of(files[f].path));
+      parts[f].close(part_of(files[f].path));
+    }
     for (const FileContent& file : files) rename_part(part_of(file.path), file.path);
     flush_folder_of(files.back().path);
   } catch (...) {
@@ -166,14 +180,39 @@ std::uint64_t free_bytes(const fs::path& path) {
   return fs::space(p).available;
 }
 
-MappedFile::MappedFile(const fs::path& path) {
+OpenFile::OpenFile(const fs::path& path) : path_(path) {
   Descriptor file(path, O_RDONLY, "open");
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) fail("stat", path);
+  identity_ = {status.st_dev, status.st_ino};
   size_bytes_ = static_cast<std::size_t>(status.st_size);
+  fd_ = file.release();
+}
+
+OpenFile::~OpenFile() { ::close(fd_); }
+
+void OpenFile::read(std::int64_t offset, std::span<char> to) const {
+  while (!to.empty()) {
+    const ssize_t n = uninterrupted([&] { return ::pread(fd_, to.data(), to.size(), offset); });
+    if (n < 0) fail("read", path_);
+    if (n == 0) throw FileError(fmt::format("{}: cannot read: it ends at byte {}", path_.string(), offset));
+    to = to.subspan(static_cast<std::size_t>(n));
+    offset += n;
+  }
+}
+
+MappedFile::MappedFile(const fs::path& path) : MappedFile(OpenFile(path)) {}
+
+MappedFile::MappedFile(const OpenFile& file) : size_bytes_(file.size_bytes()) {
   if (size_bytes_ == 0) return;
-  void* mapped = ::mmap(nullptr, size_bytes_, PROT_READ, MAP_SHARED, file.get(), 0);
-  if (mapped == MAP_FAILED) fail("map", path);
+  void* mapped = ::mmap(nullptr, size_bytes_, PROT_READ, MAP_SHARED, file.descriptor(), 0);
+  if (mapped == MAP_FAILED && errno == ENOMEM) {
+    throw FileError(
+        fmt::format("{}: cannot map: no memory, or more mappings than the system allows a process "
+                    "(vm.max_map_count)",
+                    file.path().string()));
+  }
+  if (mapped == MAP_FAILED) fail("map", file.path());
   data_ = static_cast<const char*>(mapped);
 }
 

@@ -1,38 +1,52 @@
 #include "data/store/apart.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
 
 namespace strata {
 namespace {
 
-constexpr int kDone = 0, kRefused = 17;  // unlike what libraries and sanitizers exit with
+constexpr int kDone = 0, kRefused = 17, kNotSeen = 18;  // unlike what libraries and sanitizers exit with
+/// What a process dies of that believes a file. Not a bus error: bytes that the disk does not give show so in a
+/// mapping.
+constexpr int kOfTheFile[] = {SIGSEGV, SIGABRT, SIGFPE, SIGILL};
 
 [[noreturn]] void fail(const std::filesystem::path& file, const char* operation) {
-  throw DataError(fmt::format("{}: cannot {}: {}", file.string(), operation, std::strerror(errno)));
+  throw FileError(fmt::format("{}: cannot {}: {}", file.string(), operation, std::strerror(errno)));
 }
 
 /// The child's side; leaves without the clean-up of a process that it shares.
-[[noreturn]] void work_and_exit(const std::function<std::string()>& work, int seconds, int out) {
+[[noreturn]] void work_and_exit(const std::filesystem::path& file, const std::function<std::string()>& work,
+                                int seconds, int out) {
   const rlimit limit{static_cast<rlim_t>(seconds), static_cast<rlim_t>(seconds) + 1}, no_core{0, 0};
   ::setrlimit(RLIMIT_CPU, &limit);
   ::setrlimit(RLIMIT_CORE, &no_core);
-  int code = kDone;
+  int code = kNotSeen;
   std::string answer;
   try {
     answer = work();
-  } catch (const std::exception& e) {
+    code = kDone;
+  } catch (const FileError& e) {
+    answer = e.what();
+  } catch (const DataError& e) {
     code = kRefused;
     answer = e.what();
+  } catch (const Error& e) {
+    answer = e.what();
+  } catch (const std::exception& e) {  // no memory, most likely
+    answer = fmt::format("{}: {}", file.string(), e.what());
   }
   for (std::size_t at = 0; at < answer.size();) {
     const ssize_t n = ::write(out, answer.data() + at, answer.size() - at);
@@ -59,7 +73,7 @@ std::string apart(const std::filesystem::path& file, const std::function<std::st
   int ends[2];
   if (::pipe(ends) != 0) fail(file, "make a pipe");
   const pid_t child = ::fork();
-  if (child == 0) work_and_exit(work, seconds, ends[1]);
+  if (child == 0) work_and_exit(file, work, seconds, ends[1]);
   ::close(ends[1]);
   const std::string answer = child < 0 ? "" : read_all(ends[0]);
   ::close(ends[0]);
@@ -69,11 +83,15 @@ std::string apart(const std::filesystem::path& file, const std::function<std::st
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == kDone) return answer;
   if (WIFEXITED(status) && WEXITSTATUS(status) == kRefused) throw DataError(answer);
-  throw DataError(
-      fmt::format("{}: the process that looked into it died ({}): the file is damaged, or made to harm; `strata verify "
-                  "--repair` removes it, "
-                  "`strata extract` fills the hole",
-                  file.string(), WIFSIGNALED(status) ? ::strsignal(WTERMSIG(status)) : "exit"));
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotSeen) throw FileError(answer);
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  const std::string died = fmt::format("{}: the process that looked into it died ({})", file.string(),
+                                       signal != 0 ? ::strsignal(signal) : "exit");
+  if (signal == SIGXCPU) throw FileError(fmt::format("{}: it took more than {} s of processor time", died, seconds));
+  if (signal != 0 && !std::ranges::count(kOfTheFile, signal)) throw FileError(died);
+  throw DataError(died +
+                  ": the file is damaged, or made to harm; `strata verify --repair` removes it, `strata extract` fills "
+                  "the hole");
 }
 
 }  // namespace strata

@@ -11,7 +11,10 @@ namespace strata {
 /// programs.
 ///   file     named in the error
 ///   seconds  of processor time that the work may take
-/// Throws DataError with the message of the Error that `work` throws, or if the process dies.
+/// Throws DataError with the message of the one that `work` throws, or if the process dies of the file: then the file
+/// is bad. Throws FileError if it could not be looked into, which says nothing of what it holds: with the message of
+/// any other error that `work` throws, or if there is no process to be had, it was killed, could not read, or took too
+/// long.
 std::string apart(const std::filesystem::path& file, const std::function<std::string()>& work, int seconds = 600);
 
 }  // namespace strata

@@ -79,16 +79,35 @@ void check_same(const fs::path& from, const fs::path& to) {
   }
 }
 
+/// True if a copy looks as if it was there; its frames are not read.
 bool is_there(const fs::path& from, const fs::path& to) {
   return fs::exists(to) && fs::exists(sidecar_path(to)) && fs::file_size(to) == fs::file_size(from) &&
          read_file(sidecar_path(to)) == read_file(sidecar_path(from));
 }
 
+ShardReader open(const FeatureStore& store, const fs::path& path, const ShardPlan& plan) {
+  return ShardReader(path, store.taps_of(plan), store.description().type,
+                     store.origin_of(path.parent_path().filename(), plan.name));
+}
+
+/// True if the copy is there and has its checksums.
+bool is_whole(const FeatureStore& store, const ShardPlan& plan, const fs::path& to) {
+  try {
+    return open(store, to, plan).verify().empty();
+  } catch (const FileError&) {
+    throw;  // what cannot be read is not known to be bad
+  } catch (const DataError&) {
+    return false;
+  }
+}
+
+/// What is verified is what is written: one mapping. Then what was written is held against its checksums, too.
 void copy_shard(const FeatureStore& store, const ShardPlan& plan, const fs::path& from, const fs::path& to) {
-  require_whole(store.open_shard(from.parent_path().filename(), plan));
-  const MappedFile frames(from);
+  const ShardReader shard = store.open_shard(from.parent_path().filename(), plan);
+  require_whole(shard);
   const std::string sidecar = read_file(sidecar_path(from));
-  write_files_atomically({{sidecar_path(to), {sidecar}}, {to, {{frames.data(), frames.size_bytes()}}}});
+  write_files_atomically({{sidecar_path(to), {sidecar}}, {to, {shard.bytes()}}});
+  require_whole(open(store, to, plan));
 }
 
 void check_target(const FeatureStore& from, const fs::path& to, const std::vector<Work>& all) {
@@ -109,7 +128,7 @@ CopyForecast run(const FeatureStore& from, const fs::path& to, const std::vector
     }
     for (std::size_t s = 0; s < work.shards.size(); ++s) {
       const fs::path source = from.folder() / work.shards[s], target = to / work.shards[s];
-      if (is_there(source, target)) {
+      if (is_there(source, target) && (!write || is_whole(from, work.plans[s], target))) {
         done.shards_there += 1;
         continue;
       }
@@ -129,6 +148,22 @@ CopyForecast forecast_copy(const FeatureStore& from, const fs::path& to, const s
 
 CopyForecast copy_store(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora) {
   return run(from, to, corpora, true);
+}
+
+void remove_copied(const FeatureStore& from, const std::vector<std::string>& corpora) {
+  StripRequest going{{}, corpora};
+  if (!corpora.empty()) {
+    strip(from, going);
+    return;
+  }
+  for (const fs::path& corpus : corpora_of(from)) going.corpora.push_back(corpus.filename());
+  strip(from, going);
+  const fs::path last = from.folder() / "store.json";
+  for (const std::string& name : names_of_files(from.folder())) {
+    if (name != last.filename()) fs::remove(from.folder() / name);
+  }
+  fs::remove(last);
+  fs::remove(from.folder());
 }
 
 }  // namespace strata

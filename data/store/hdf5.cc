@@ -241,6 +241,12 @@ Id open_file(const std::filesystem::path& path) {
   return Id(check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), path.string(), "open the file"), H5Fclose);
 }
 
+int descriptor_of(const Id& file, const std::string& place) {
+  void* descriptor = nullptr;
+  check(H5Fget_vfd_handle(file.get(), H5P_DEFAULT, &descriptor), place, "tell which file it reads");
+  return *static_cast<const int*>(descriptor);
+}
+
 Id create_group(const Id& parent, const std::string& name, const std::string& place) {
   const Id properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
   H5Pset_obj_track_times(properties.get(), false);
@@ -319,6 +325,21 @@ void write_attribute(const Id& object, const std::string& name, std::int64_t val
   const Id attribute(check(H5Acreate2(object.get(), name.c_str(), H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), place,
                            ("create attribute " + name).c_str()), H5Aclose);
   check(H5Awrite(attribute.get(), H5T_NATIVE_INT64, &value), place, ("write attribute " + name).c_str());
+}
+
+std::int64_t read_attribute(const Id& parent, const std::string& object, const std::string& name,
+                            const std::string& place) {
+  const std::string operation = "read the attribute " + name + " of " + object;
+  const Id attribute(check(H5Aopen_by_name(parent.get(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), place,
+                           operation.c_str()),
+                     H5Aclose);
+  const Id type(H5Aget_type(attribute.get()), H5Tclose);
+  const Id space(H5Aget_space(attribute.get()), H5Sclose);
+  if (H5Tget_class(type.get()) != H5T_INTEGER || H5Sget_simple_extent_npoints(space.get()) != 1)
+    throw DataError(fmt::format("{} \"{}\": expected one integer as its attribute {}", place, object, name));
+  std::int64_t value = 0;
+  check(H5Aread(attribute.get(), H5T_NATIVE_INT64, &value), place, operation.c_str());
+  return value;
 }
 
 std::vector<std::int64_t> read_int64s(const Id& parent, const std::string& name, const std::string& place) {

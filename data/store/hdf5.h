@@ -73,6 +73,8 @@ Id create_image(const std::string& place, std::size_t growth_bytes);
 /// The bytes of such a file, which are there as long as it is; no time stamps are in them, so that equal content makes equal files.
 std::string_view bytes_of_image(const Id& file, const std::string& place);
 Id open_file(const std::filesystem::path& path);
+/// The descriptor by which HDF5 reads a file that it opened.
+int descriptor_of(const Id& file, const std::string& place);
 Id create_group(const Id& parent, const std::string& name, const std::string& place);
 
 /// Makes a contiguous, uncompressed dataset whose values are not in the image: they are put into the file where it lies.
@@ -96,6 +98,9 @@ void write_uint64s(const Id& parent, const std::string& name, const std::vector<
 void write_texts(const Id& parent, const std::string& name, const std::vector<std::string>& values, const std::string& place);
 void write_attribute(const Id& object, const std::string& name, std::int64_t value, const std::string& place);
 
+/// A number that `write_attribute` wrote to an object below `parent`.
+std::int64_t read_attribute(const Id& parent, const std::string& object, const std::string& name,
+                            const std::string& place);
 std::vector<std::int64_t> read_int64s(const Id& parent, const std::string& name, const std::string& place);
 std::vector<std::uint64_t> read_uint64s(const Id& parent, const std::string& name, const std::string& place);
 std::vector<std::string> read_texts(const Id& parent, const std::string& name, const std::string& place);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,6 +41,21 @@ std::uint64_t checksum_of(const std::vector<ByteRange>& ranges, const char* byte
   Checksum checksum;
   for (const ByteRange& range : ranges)
     checksum.add(std::as_bytes(std::span(bytes + range.offset, static_cast<std::size_t>(range.length))));
+  return checksum.value();
+}
+
+/// Tables of a file, which is read and not mapped, lest a disk that fails ends the process.
+std::uint64_t checksum_of(const std::vector<ByteRange>& ranges, const OpenFile& file) {
+  constexpr std::int64_t kMost = 1 << 20;
+  Checksum checksum;
+  std::vector<char> buffer;
+  for (const ByteRange& range : ranges) {
+    for (std::int64_t at = 0; at < range.length; at += static_cast<std::int64_t>(buffer.size())) {
+      buffer.resize(static_cast<std::size_t>(std::min(kMost, range.length - at)));
+      file.read(range.offset + at, buffer);
+      checksum.add(std::as_bytes(std::span(buffer)));
+    }
+  }
   return checksum.value();
 }
 
@@ -90,6 +106,11 @@ ShardOrigin read_origin(const Json& record, const fs::path& sidecar) {
                                 sidecar.string()));
   }
   return origin;
+}
+
+FileError replaced(const fs::path& path) {
+  return FileError(fmt::format("{}: another file was put in its place while it was read; run the same command again",
+                               path.string()));
 }
 
 void check_origin(const fs::path& path, const ShardOrigin& found, const ShardOrigin& expected) {
@@ -152,20 +173,41 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
   }
 }
 
+std::optional<ShardOrigin> origin_in_sidecar(const fs::path& shard) {
+  const fs::path path = sidecar_path(shard);
+  try {
+    return read_origin(read_json(path).at("belongs_to"), path);
+  } catch (const Json::exception&) {
+  } catch (const Error&) {
+  }
+  return std::nullopt;
+}
+
 ShardReader::ShardReader(fs::path path, const std::vector<Tap>& taps, hdf5::StoredType type,
                          const std::optional<ShardOrigin>& expected)
-    : path_(std::move(path)), type_(type), file_(std::make_shared<MappedFile>(path_)), size_bytes_(static_cast<std::int64_t>(file_->size_bytes())) {
+    : path_(std::move(path)), type_(type) {
+  const OpenFile file(path_);
+  file_ = std::make_shared<MappedFile>(file);
+  identity_ = file.identity();
+  size_bytes_ = static_cast<std::int64_t>(file.size_bytes());
   // Around a page that is missing the system reads up to megabytes; tables lie between the frames, so that whoever opens
   // a store would read it whole. What is needed is asked for instead.
   advise(*file_, {0, size_bytes_}, MADV_RANDOM);
-  read_sidecar();
+  read_sidecar(file);
   if (expected && origin_) check_origin(path_, *origin_, *expected);
   read_tables(taps);
   if (compression() == hdf5::Compression::kBlosc) require_blosc(path_.string());
 }
 
-void ShardReader::read_sidecar() {
+void ShardReader::read_sidecar(const OpenFile& file) {
   const fs::path path = sidecar_path(path_);
+  std::error_code unknown;
+  if (!fs::exists(path, unknown) && !unknown) {
+    throw DataError(
+        fmt::format("{}: its sidecar {} is not there; `strata verify --repair` removes it, `strata extract` "
+                    "fills the hole",
+                    path_.string(), path.filename().string()));
+  }
   try {
     const Json sidecar = Json::parse(read_file(path));
     const std::int64_t size = sidecar.at("size_bytes");
@@ -184,7 +226,7 @@ void ShardReader::read_sidecar() {
     }
     const std::vector<ByteRange> tables = outside(size_bytes_, frames);
     for (const ByteRange& range : tables) advise(*file_, range, MADV_WILLNEED);
-    const std::string found = fmt::format("{:016x}", checksum_of(tables, file_->data()));
+    const std::string found = fmt::format("{:016x}", checksum_of(tables, file));
     if (found != sidecar.at("checksum").get<std::string>()) {
       throw DataError(fmt::format("{}: its tables do not have the checksum that {} gives; the file is damaged. `strata verify --repair` removes it, `strata extract` fills the hole",
                                   path_.string(), path.filename().string()));
@@ -201,6 +243,10 @@ void ShardReader::read_tables(const std::vector<Tap>& taps) {
   const std::lock_guard lock(hdf5::library_lock());
   hdf5::silence();
   const hdf5::Id file = hdf5::open_file(path_);
+  struct stat status {};
+  if (::fstat(hdf5::descriptor_of(file, place), &status) != 0 ||
+      OpenFile::Identity(status.st_dev, status.st_ino) != identity_)
+    throw replaced(path_);
   ids_ = hdf5::read_texts(file, "utterances/id", place);
   samples_ = hdf5::read_int64s(file, "utterances/samples", place);
   if (samples_.size() != ids_.size()) throw DataError(fmt::format("{}: {} ids but {} sample counts", place, ids_.size(), samples_.size()));
@@ -217,6 +263,11 @@ ShardTap ShardReader::read_tap(const hdf5::Id& file, const Tap& tap) const {
   if (t.frames.columns != tap.width) {
     throw DataError(
         fmt::format("{} \"/{}/frames\": expected [*, {}], found [*, {}]", place, group, tap.width, t.frames.columns));
+  }
+  const std::int64_t hop_samples = hdf5::read_attribute(file, group, "hop_samples", place);
+  if (hop_samples != tap.hop_samples) {
+    throw DataError(fmt::format("{} \"/{}\": expected a frame every {} samples, found one every {}", place, group,
+                                tap.hop_samples, hop_samples));
   }
   bool good = t.first.size() == ids_.size() && t.count.size() == ids_.size() && t.checksum.size() == ids_.size() &&
               frames_fit(t.frames, tap.width * hdf5::bytes_of(type_), size_bytes_);
@@ -257,7 +308,8 @@ StoredFrames ShardReader::stored(std::size_t tap, std::size_t utterance) const {
   const std::int64_t first = t.first.at(utterance), count = t.count[utterance];
   StoredFrames frames;
   if (t.frames.chunk_rows > 0) {
-    frames.values = inflated(t, utterance, dtype);
+    frames.values =
+        inflated(t, utterance, dtype, [this](std::int64_t offset, std::int64_t) { return file_->data() + offset; });
   } else {
     frames.values = view(t.frames.offset_bytes + first * t.frames.columns * hdf5::bytes_of(type_),
                          {count, t.frames.columns}, dtype);
@@ -267,7 +319,8 @@ StoredFrames ShardReader::stored(std::size_t tap, std::size_t utterance) const {
   return frames;
 }
 
-at::Tensor ShardReader::inflated(const ShardTap& tap, std::size_t utterance, at::ScalarType dtype) const {
+at::Tensor ShardReader::inflated(const ShardTap& tap, std::size_t utterance, at::ScalarType dtype,
+                                 const Source& source) const {
   const std::int64_t columns = tap.frames.columns, element_bytes = hdf5::bytes_of(type_),
                      row_bytes = columns * element_bytes;
   const std::int64_t first = tap.first[utterance], end = first + tap.count[utterance],
@@ -278,9 +331,10 @@ at::Tensor ShardReader::inflated(const ShardTap& tap, std::size_t utterance, at:
   for (std::int64_t row = first; row < end;) {
     const hdf5::ChunkPlace& chunk = tap.frames.chunks[static_cast<std::size_t>(row / chunk_rows)];
     const std::int64_t within = row % chunk_rows, rows = std::min(chunk_rows - within, end - row);
+    const char* const stored = source(chunk.offset_bytes, chunk.size_bytes);
     try {
-      unpack({file_->data() + chunk.offset_bytes, static_cast<std::size_t>(chunk.size_bytes)}, element_bytes,
-             chunk_rows * columns, within * columns, {out, static_cast<std::size_t>(rows * row_bytes)});
+      unpack({stored, static_cast<std::size_t>(chunk.size_bytes)}, element_bytes, chunk_rows * columns,
+             within * columns, {out, static_cast<std::size_t>(rows * row_bytes)});
     } catch (const DataError& e) {
       throw DataError(
           fmt::format("{}: utterance \"{}\": {}; the file is damaged. `strata verify --repair` removes it, `strata "
@@ -323,16 +377,28 @@ void ShardReader::read_into(std::size_t tap, std::size_t utterance, const at::Te
   }
 }
 
-bool ShardReader::is_whole(std::size_t tap, std::size_t utterance) const {
-  try {
-    const StoredFrames frames = stored(tap, utterance);
-    Checksum checksum;
-    checksum.add(frames.values);
-    if (frames.scale.defined()) checksum.add(frames.scale);
-    return checksum.value() == taps_[tap].checksum[utterance];
-  } catch (const DataError&) {
-    return false;  // a chunk that does not inflate
+bool ShardReader::is_whole(std::size_t tap, std::size_t utterance, const Source& source) const {
+  const ShardTap& t = taps_[tap];
+  const bool scaled = type_ == hdf5::StoredType::kInt8;
+  const std::int64_t first = t.first[utterance], count = t.count[utterance];
+  Checksum checksum;
+  const auto add = [&](const hdf5::Extent& extent, std::int64_t row_bytes) {
+    const char* const bytes = source(extent.offset_bytes + first * row_bytes, count * row_bytes);
+    checksum.add(std::as_bytes(std::span(bytes, static_cast<std::size_t>(count * row_bytes))));
+  };
+  if (t.frames.chunk_rows == 0) {
+    add(t.frames, t.frames.columns * hdf5::bytes_of(type_));
+  } else {
+    try {
+      checksum.add(inflated(t, utterance, scaled ? at::kChar : scalar_type(type_), source));
+    } catch (const FileError&) {
+      throw;
+    } catch (const DataError&) {
+      return false;  // a chunk that does not inflate
+    }
   }
+  if (scaled) add(t.scale, sizeof(float));
+  return checksum.value() == t.checksum[utterance];
 }
 
 void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
@@ -355,11 +421,19 @@ void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
 }
 
 std::vector<std::string> ShardReader::verify() const {
+  const OpenFile file(path_);
+  if (file.identity() != identity_) throw replaced(path_);
+  std::vector<char> buffer;
+  const Source source = [&](std::int64_t offset, std::int64_t length) {
+    if (static_cast<std::int64_t>(buffer.size()) < length) buffer.resize(static_cast<std::size_t>(length));
+    file.read(offset, {buffer.data(), static_cast<std::size_t>(length)});
+    return buffer.data();
+  };
   std::vector<std::string> damaged;
   for (std::size_t u = 0; u < ids_.size(); ++u) {
     bool good = true;
     for (std::size_t t = 0; u + 1 < ids_.size() && t < taps_.size(); ++t) prefetch(t, u + 1);
-    for (std::size_t t = 0; t < taps_.size(); ++t) good = good && is_whole(t, u);
+    for (std::size_t t = 0; t < taps_.size(); ++t) good = good && is_whole(t, u, source);
     if (!good) damaged.push_back(ids_[u]);
   }
   return damaged;

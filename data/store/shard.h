@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/file.h"
@@ -118,20 +120,28 @@ class ShardReader {
   /// ones, those of their chunks), no neighbours'.
   void prefetch(std::size_t tap, std::size_t utterance) const;
 
-  /// Reads everything and holds it against the checksums; returns the ids of utterances that differ.
+  /// Reads everything and holds it against the checksums; returns the ids of utterances that differ. Not through the
+  /// mapping, where a disk that fails ends the process: throws FileError if it cannot be read, or is not the file any
+  /// more that was opened.
   std::vector<std::string> verify() const;
 
+  /// The whole file.
+  std::string_view bytes() const { return {file_->data(), file_->size_bytes()}; }
+
  private:
-  void read_sidecar();
+  /// Bytes of the file from an offset on, good until the next call.
+  using Source = std::function<const char*(std::int64_t offset, std::int64_t length)>;
+  void read_sidecar(const OpenFile& file);
   void read_tables(const std::vector<Tap>& taps);
   ShardTap read_tap(const hdf5::Id& file, const Tap& tap) const;
-  at::Tensor inflated(const ShardTap& tap, std::size_t utterance, at::ScalarType dtype) const;
+  at::Tensor inflated(const ShardTap& tap, std::size_t utterance, at::ScalarType dtype, const Source& source) const;
   at::Tensor view(std::int64_t offset_bytes, at::IntArrayRef shape, at::ScalarType dtype) const;
-  bool is_whole(std::size_t tap, std::size_t utterance) const;
+  bool is_whole(std::size_t tap, std::size_t utterance, const Source& source) const;
 
   std::filesystem::path path_;
   hdf5::StoredType type_;
   std::shared_ptr<const MappedFile> file_;
+  OpenFile::Identity identity_;
   std::int64_t size_bytes_ = 0;
   std::vector<std::string> ids_;
   std::vector<std::int64_t> samples_;
@@ -142,5 +152,8 @@ class ShardReader {
 
 /// shard-00000.h5 -> shard-00000.json
 std::filesystem::path sidecar_path(const std::filesystem::path& shard);
+
+/// What the sidecar of a shard says that it belongs to; nothing if it does not say, or cannot be read.
+std::optional<ShardOrigin> origin_in_sidecar(const std::filesystem::path& shard);
 
 }  // namespace strata

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kFormat = 2;  // 1: generations do not name their taps
 constexpr std::size_t kMaxShardUtterances = 1024;
+constexpr std::int64_t kMostOfATap = 1 << 24;  // width, samples between frames: so that no product of theirs overflows
 
 Json to_json(const std::vector<Tap>& taps) {
   Json list = Json::array();
@@ -42,9 +43,10 @@ std::vector<Tap> taps_from_json(const Json& json, const fs::path& path) {
   std::vector<Tap> taps;
   for (const Json& tap : json) {
     taps.push_back({tap.at("name"), tap.at("width"), tap.at("hop_samples"), tap.at("listed")});
-    if (taps.back().width < 1 || taps.back().hop_samples < 1)
+    const Tap& last = taps.back();
+    if (last.width < 1 || last.width > kMostOfATap || last.hop_samples < 1 || last.hop_samples > kMostOfATap)
       throw DataError(fmt::format("{}: not a valid store.json: tap {} has no width or no frame rate", path.string(),
-                                  shown(taps.back().name)));
+                                  shown(last.name)));
   }
   return taps;
 }
@@ -127,11 +129,14 @@ StoreDescription grown(const StoreDescription& found, const StoreDescription& wa
 /// Which taps of a store are not planned yet, by utterance.
 class MissingTaps {
  public:
-  MissingTaps(const std::vector<ShardPlan>& shards, const StoreDescription& store) : all_(names_of(store.spec.taps)) {
+  MissingTaps(const std::vector<ShardPlan>& shards, const StoreDescription& store, const FailedIds& failed)
+      : all_(names_of(store.spec.taps)) {
     std::vector<std::string> first = store.first_taps.empty() ? all_ : store.first_taps;
     for (const ShardPlan& shard : shards) {
       const std::vector<std::string>& taps = shard.taps.empty() ? first : shard.taps;
+      const auto of_shard = failed.find(shard.name);
       for (const std::string& id : shard.ids) {
+        if (of_shard != failed.end() && of_shard->second.contains(id)) continue;
         std::vector<std::string>& lacks = lacking_.try_emplace(id, all_).first->second;
         std::erase_if(lacks, [&](const std::string& name) { return std::ranges::count(taps, name) > 0; });
       }
@@ -170,15 +175,19 @@ FeatureStore FeatureStore::open(const fs::path& folder) {
   return FeatureStore(folder, from_json(read_json(path), path));
 }
 
+FeatureStore FeatureStore::planned(const fs::path& folder, const StoreDescription& description) {
+  const fs::path path = folder / "store.json";
+  FeatureStore store = fs::exists(path) ? open(folder) : FeatureStore(folder, description);
+  check_same(store.description(), description, path);
+  store.description_ = grown(store.description(), description);
+  return store;
+}
+
 FeatureStore FeatureStore::open_or_create(const fs::path& folder, const StoreDescription& description) {
   const fs::path path = folder / "store.json";
-  if (!fs::exists(path)) write_file_atomically(path, to_json(description).dump(1) + "\n");
-  FeatureStore store = open(folder);
-  check_same(store.description(), description, path);
-  StoreDescription wanted = grown(store.description(), description);
-  if (wanted == store.description()) return store;
-  write_file_atomically(path, to_json(wanted).dump(1) + "\n");
-  store.description_ = std::move(wanted);
+  FeatureStore store = planned(folder, description);
+  if (!fs::exists(path) || open(folder).description() != store.description())
+    write_file_atomically(path, to_json(store.description()).dump(1) + "\n");
   return store;
 }
 
@@ -285,9 +294,13 @@ CorpusPlan CorpusPlan::load(const fs::path& folder) {
   }
 }
 
+std::int64_t CorpusPlan::default_shard_bytes(double total_bytes) {
+  return static_cast<std::int64_t>(std::clamp(total_bytes / 8192, 16.0 * (1 << 20), 256.0 * (1 << 20)));
+}
+
 std::vector<ShardPlan> CorpusPlan::extend(const std::vector<PlannedUtterance>& utterances,
                                           const StoreDescription& store, const Json& treatment,
-                                          std::int64_t shard_bytes) {
+                                          std::int64_t shard_bytes, const FailedIds& again) {
   if (!shards_.empty() && treatment != treatment_) {
     throw ConfigError(fmt::format("{}: the store treated this corpus' audio with {}, the study asks for {}; give the corpus another name",
                                   folder_.string(), treatment_.dump(), treatment.dump()));
@@ -297,7 +310,7 @@ std::vector<ShardPlan> CorpusPlan::extend(const std::vector<PlannedUtterance>& u
   // Those that lack the same taps are together, in the order of their first utterances: so a run that was interrupted
   // between two generations goes on with the second.
   std::vector<std::pair<std::vector<std::string>, std::vector<const PlannedUtterance*>>> groups;
-  const MissingTaps missing(shards_, store);
+  const MissingTaps missing(shards_, store, again);
   for (const PlannedUtterance& utterance : utterances) {
     const std::vector<std::string>& taps = missing.of(utterance.id);
     if (taps.empty()) continue;
@@ -316,6 +329,11 @@ std::vector<ShardPlan> CorpusPlan::extend(const std::vector<PlannedUtterance>& u
 void CorpusPlan::add_generation(const std::vector<const PlannedUtterance*>& utterances, const std::vector<Tap>& taps,
                                 const StoreDescription& store, std::int64_t shard_bytes) {
   const double per_sample = bytes_per_sample(taps, store.type);
+  if (shard_bytes == 0) {
+    double total = 0;
+    for (const PlannedUtterance* utterance : utterances) total += per_sample * static_cast<double>(utterance->samples);
+    shard_bytes = default_shard_bytes(total);
+  }
   double bytes = 0;
   bool fresh = true;
   for (const PlannedUtterance* utterance : utterances) {

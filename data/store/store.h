@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -41,6 +42,9 @@ class FeatureStore {
  public:
   /// Reads store.json. Throws ConfigError if there is none or its format is of another version.
   static FeatureStore open(const std::filesystem::path& folder);
+
+  /// What `open_or_create` would give, and nothing is written: for forecasts.
+  static FeatureStore planned(const std::filesystem::path& folder, const StoreDescription& description);
 
   /// Opens it if it is there, else makes it. Taps that it lacks are added to store.json (their features are then to be
   /// planned and computed); another compression holds for shards planned from now on. Throws ConfigError if it was made
@@ -101,6 +105,9 @@ struct ShardPlan {
 /// Bytes of features a sample of audio gives, before compression.
 double bytes_per_sample(const std::vector<Tap>& taps, hdf5::StoredType type);
 
+/// Ids of utterances that could not be decoded, by ShardPlan::name.
+using FailedIds = std::map<std::string, std::set<std::string>>;
+
 /// The shards of one corpus: planned from the manifest and the taps alone, written down before work starts
 /// (generation-000.json, ..), so that the finished store is the same whatever ranks and interruptions. What is planned
 /// stays; new utterances, and new taps of utterances that are there, make new generations.
@@ -109,12 +116,19 @@ class CorpusPlan {
   /// Reads the generations in `folder`; none if there is no such folder. Throws DataError for a broken file.
   static CorpusPlan load(const std::filesystem::path& folder);
 
+  /// The size of shards of a generation that comes to so many bytes: an 8192nd, at least 16 MiB and at most 256 MiB.
+  /// Whoever reads a store maps each shard, and a process may have 65530 mappings (vm.max_map_count): shards of 16 MiB
+  /// would end at 1 TB, these do so at 16 TB.
+  static std::int64_t default_shard_bytes(double total_bytes);
+
   /// Plans those of `utterances` that lack taps of the store: cut, in order, into shards of about `shard_bytes` before
   /// compression. Those that lack the same taps make a generation of these taps.
-  ///   treatment  how audio was treated (effects): must be the same in every generation, else ConfigError
+  ///   treatment    how audio was treated (effects): must be the same in every generation, else ConfigError
+  ///   shard_bytes  0: default_shard_bytes of each generation
+  ///   again        of planned shards: they count as lacking the taps of those, and are planned again
   /// Returns the new shards; nothing is written yet.
   std::vector<ShardPlan> extend(const std::vector<PlannedUtterance>& utterances, const StoreDescription& store,
-                                const Json& treatment, std::int64_t shard_bytes);
+                                const Json& treatment, std::int64_t shard_bytes, const FailedIds& again = {});
 
   /// Writes what `extend` added since as generations, if anything.
   void save();

@@ -379,6 +379,61 @@ TEST(Extract, SaysHowMuchItWillWriteAndRefusesADiskThatIsTooSmall) {
   }
 }
 
+// A refusal leaves nothing that says what the store must be.
+TEST(Extract, IsRefusedAndThenStoresLess) {
+  const Workplace place(24);
+  const std::string disk = "export LD_PRELOAD=" + std::filesystem::absolute("tests/program/fault_shim.so").string() +
+                           " STRATA_SHIM_FREE=100000 STRATA_SHIM_FOLDER=" +
+                           (std::filesystem::canonical(place.folder()) / "features").string();
+  set_up(place, with_taps(nullptr), "features", "none");
+  const RunResult refused = place.run("extract study.json", 0, disk);
+  EXPECT_EQ(refused.code, 1) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("make room, store fewer taps or a smaller dtype"));
+  Json less = with_taps({"h1"});
+  less["dtype"] = "int8";
+  set_up(place, less, "features", "none");
+  const RunResult run = place.run("extract study.json", 0, disk);
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(Json::parse(place.read("features/untrained/store.json"))["taps"].size(), 1U);
+}
+
+TEST(Extract, TriesThoseAgainThatCouldNotBeDecoded) {
+  const Workplace place(24);
+  set_up(place, with_taps(nullptr), "features", "output");
+  const std::string audio = place.read("manifests/audio/u005.wav");
+  place.write("manifests/audio/u005.wav", "this is no audio");
+  EXPECT_EQ(place.run("extract study.json").code, 3);
+  const auto before = place.files("features", ".h5");
+  EXPECT_THAT(place.run("sweep study.json").err, HasSubstr("mend them and run `strata extract --retry-failed`"));
+  EXPECT_THAT(place.run("extract study.json --retry-failed").out, HasSubstr("1 could not be decoded"));
+  place.write("manifests/audio/u005.wav", audio);
+  EXPECT_EQ(place.run("extract study.json").code, 3);  // it is not asked to
+  const RunResult run = place.run("extract study.json --retry-failed", 2);
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("1 shards written, 2 were there; 1 utterances"));
+  EXPECT_THAT(place.run("extract study.json --retry-failed").out, HasSubstr("0 shards written, 3 were there"));
+  for (const auto& [name, content] : before) EXPECT_TRUE(place.files("features", ".h5").at(name) == content) << name;
+  EXPECT_EQ(place.run("verify features").code, 0);
+  EXPECT_EQ(place.run("sweep study.json sweep.0.steps=5").code, 0);
+}
+
+// As if it had been stopped for so long that another host thought it dead.
+TEST(Extract, EndsIfAnotherTookTheStoreOver) {
+  const Workplace place(160);
+  const std::string action =
+      "kill -STOP $run; ls lost/*/tones/shard-*.h5 | wc -l >held; "
+      R"(sed -i 's/"host":"[^"]*"/"host":"node7"/' lost/owner.json; kill -CONT $run)";
+  const RunResult run = place.run_until("extract study.json --threads 1 --shard-bytes 5000 store=lost", 0,
+                                        "ls lost/*/tones/shard-*.h5", action);
+  EXPECT_EQ(run.code, 1) << run.err;
+  EXPECT_EQ(run.times_in_err("strata: error: "), 1) << run.err;
+  EXPECT_THAT(run.err, AllOf(HasSubstr("strata: error: lost: strata extract (process "),
+                             HasSubstr(" on node7) took over here, since this job had given no sign of life")));
+  // One may have been on its way to the disk.
+  EXPECT_LE(place.files("lost", ".h5").size(), std::stoul(place.read("held")) + 1);
+  EXPECT_TRUE(std::filesystem::exists(place.folder() / "lost/owner.json"));
+}
+
 TEST(Extract, ASecondOneOnALiveStoreIsToldAndHarmsNothing) {
   const Workplace place(160);
   const std::string command = "extract study.json --threads 1 --shard-bytes 5000 store=";

@@ -4,6 +4,7 @@
 //   STRATA_SHIM_ACTION   kill (a write is done by half first), short, or an error: ENOSPC, EDQUOT, EIO, EINTR
 //   STRATA_SHIM_AT       the call that is struck
 //   STRATA_SHIM_FOREVER  if set, all later calls too that the action fits
+//   STRATA_SHIM_STRUCK   file that gets a line for each call that was struck: "<kind>\t<path>"
 //   STRATA_SHIM_LOG      file that gets a record of each call that succeeded; power_loss.h reads it
 //   STRATA_SHIM_FREE     bytes that are said to be free in the folder
 #include <dlfcn.h>
@@ -31,20 +32,27 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+/// A file that is appended to without the functions that are watched here; -1 without a path.
+int open_record(const std::string& path) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+  return path.empty() ? -1 : static_cast<int>(syscall(SYS_openat, AT_FDCWD, path.c_str(), kFlags, 0666));
+}
+
+void append(int record, const std::string& text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const long n = syscall(SYS_write, record, text.data() + at, text.size() - at);
+    if (n <= 0) abort();
+    at += static_cast<std::size_t>(n);
+  }
+}
+
 struct Orders {
   std::string folder = variable("STRATA_SHIM_FOLDER"), action = variable("STRATA_SHIM_ACTION");
   long at = action.empty() ? -1 : std::atol(variable("STRATA_SHIM_AT").c_str());
   bool forever = !variable("STRATA_SHIM_FOREVER").empty();
-  int log = -1;
+  int log = open_record(variable("STRATA_SHIM_LOG")), struck = open_record(variable("STRATA_SHIM_STRUCK"));
   std::atomic<long> calls = 0;
   std::mutex mutex;
-
-  Orders() {
-    const std::string path = variable("STRATA_SHIM_LOG");
-    if (!path.empty())
-      log = static_cast<int>(
-          syscall(SYS_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  }
 };
 
 Orders& orders() {
@@ -94,15 +102,23 @@ class Call {
 
   bool counts() const { return counts_; }
   bool kills() const { return struck_ && orders().action == "kill"; }
-  bool shortens() const { return struck_ && orders().action == "short"; }
+
+  /// How much of a write is to be done.
+  std::size_t shortened(std::size_t size) const {
+    if (!struck_ || orders().action != "short" || size < 2) return size;
+    note();
+    return size / 2;
+  }
 
   /// True if the call must not be made; errno is set. Does not come back if it is to end the process.
   bool fails() const {
     if (!struck_) return false;
     if (kills()) kill(getpid(), SIGKILL);
     const int error = error_for(orders().action, kind_);
-    if (error != 0) errno = error;
-    return error != 0;
+    if (error == 0) return false;
+    note();
+    errno = error;
+    return true;
   }
 
   /// Writes down what was done: a line "<kind> <number> <bytes of data>\t<path>\t<other path>", then the data.
@@ -115,16 +131,16 @@ class Call {
                          path_ + "\t" + other + "\n";
     record.append(static_cast<const char*>(data), bytes);
     const std::lock_guard lock(orders().mutex);
-    for (std::size_t at = 0; at < record.size();) {
-      const long n = syscall(SYS_write, orders().log, record.data() + at, record.size() - at);
-      if (n <= 0) abort();
-      at += static_cast<std::size_t>(n);
-    }
+    append(orders().log, record);
     errno = error;
     return result;
   }
 
  private:
+  void note() const {
+    if (orders().struck >= 0) append(orders().struck, std::string(kind_) + "\t" + path_ + "\n");
+  }
+
   const char* kind_;
   std::string path_;
   bool counts_;
@@ -137,7 +153,7 @@ ssize_t write_through(int fd, long offset, const void* data, std::size_t size, W
   if (call.counts() && offset < 0) offset = lseek(fd, 0, SEEK_CUR);
   if (call.kills()) write(size / 2);
   if (call.fails()) return -1;
-  const ssize_t n = write(call.shortens() && size > 1 ? size / 2 : size);
+  const ssize_t n = write(call.shortened(size));
   return call.done(n, offset, "", data, n > 0 ? static_cast<std::size_t>(n) : 0);
 }
 
@@ -151,6 +167,19 @@ int open_through(const char* name, const char* path, int flags, mode_t mode) {
 int sync_through(const char* name, int fd) {
   const Call call("sync", path_of(fd));
   return call.fails() ? -1 : call.done(real<int (*)(int)>(name)(fd));
+}
+
+/// Only what was opened for writing counts. It is closed all the same, as the system does.
+int close_through(int fd) {
+  const auto close = real<int (*)(int)>("close");
+  const int flags = orders().folder.empty() ? -1 : fcntl(fd, F_GETFL);
+  if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) return close(fd);
+  const Call call("close", path_of(fd));
+  if (!call.fails()) return call.done(close(fd));
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
 }
 
 int truncate_through(const char* name, int fd, off_t length) {
@@ -203,6 +232,7 @@ ssize_t pwrite64(int fd, const void* data, size_t size, off64_t offset) {
 
 int fsync(int fd) { return sync_through("fsync", fd); }
 int fdatasync(int fd) { return sync_through("fdatasync", fd); }
+int close(int fd) { return close_through(fd); }
 int ftruncate(int fd, off_t length) noexcept { return truncate_through("ftruncate", fd, length); }
 int ftruncate64(int fd, off64_t length) noexcept { return truncate_through("ftruncate64", fd, length); }
 int unlink(const char* path) noexcept { return remove_through("unlink", path); }

@@ -13,7 +13,7 @@ namespace strata {
 
 /// A call that changed a file or folder, as fault_shim.cc writes it down.
 struct FileCall {
-  std::string kind;         // create, write, sync, truncate, unlink, rename, link, mkdir
+  std::string kind;         // create, write, sync, close, truncate, unlink, rename, link, mkdir
   std::int64_t number = 0;  // create: 1 if it empties the file; write: offset; truncate: length
   std::string path, other;  // other: the new name of rename and link
   std::string data;         // written

@@ -28,6 +28,11 @@ bool Fault::fits(const FileCall& call) const {
   return action == "EIO" || call.kind != "unlink";
 }
 
+bool Fault::ends_the_run(const std::string& kind) const {
+  if (action == "short" || (action == "EINTR" && !forever)) return false;
+  return kind != "unlink";
+}
+
 std::vector<Fault> all_faults() {
   std::vector<Fault> faults;
   for (const char* action : {"ENOSPC", "EIO", "EDQUOT", "EINTR", "short"}) {
@@ -103,11 +108,18 @@ std::string StoreFaults::kill_at(std::size_t call) {
 
 std::string StoreFaults::fail_at(std::size_t call, const Fault& fault) {
   clear();
-  const RunResult run = extract(fmt::format("export STRATA_SHIM_ACTION={} STRATA_SHIM_AT={} {}", fault.action, call,
-                                            fault.forever ? "STRATA_SHIM_FOREVER=1" : ""));
+  const fs::path struck = place_.folder() / "struck";
+  fs::remove(struck);
+  const RunResult run =
+      extract(fmt::format("export STRATA_SHIM_ACTION={} STRATA_SHIM_AT={} STRATA_SHIM_STRUCK={} {}", fault.action, call,
+                          struck.string(), fault.forever ? "STRATA_SHIM_FOREVER=1" : ""));
+  const std::string strokes = read_file(struck);
+  if (strokes.empty()) return "the fault was not delivered: " + one_line_of(run);
   const std::string wrong = wrong_in(files());
   if (!wrong.empty()) return wrong;
   if (run.code == 0) {
+    if (fault.ends_the_run(strokes.substr(0, strokes.find('\t'))))
+      return "it says that all is well, but was told of an error: " + strokes;
     for (const auto& [name, content] : reference_) {
       if (!files().contains(name)) return "it says that all is well, but lacks " + name;
     }
@@ -115,8 +127,7 @@ std::string StoreFaults::fail_at(std::size_t call, const Fault& fault) {
              run.times_in_err("disk/features") == 0) {
     return "not one line with the file's name: " + one_line_of(run);
   }
-  if (run.code != 0 && (fault.action == "short" || (fault.action == "EINTR" && !fault.forever)))
-    return "it gives up where it need not: " + one_line_of(run);
+  if (run.code != 0 && !fault.ends_the_run("write")) return "it gives up where it need not: " + one_line_of(run);
   return wrong_after_rerun();
 }
 

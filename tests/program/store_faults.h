@@ -18,6 +18,10 @@ struct Fault {
 
   /// True if a call of this kind can do that.
   bool fits(const FileCall& call) const;
+  /// True if a run that meets it at a call of this kind must not say that all is well. All kinds matter but unlink:
+  /// that takes away what nobody reads, the owner's record under its first name and at the end, and what is left by a
+  /// write that failed, which is told then.
+  bool ends_the_run(const std::string& kind) const;
   std::string text() const { return action + (forever ? " for good" : " once"); }
 };
 
@@ -36,8 +40,8 @@ class StoreFaults {
 
   /// SIGKILL at a call.
   std::string kill_at(std::size_t call);
-  /// A fault at a call that it fits. The run ends with one line that names a file, or does not mind and completes the
-  /// store.
+  /// A fault at a call that it fits. The run ends with one line that names a file, or, if the fault need not end it,
+  /// completes the store.
   std::string fail_at(std::size_t call, const Fault& fault);
   /// Power is lost after so many calls.
   ///   rerun  runs the extraction on what is left, too, which takes a second

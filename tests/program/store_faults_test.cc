@@ -35,6 +35,13 @@ TEST_F(StoreFaultsTest, AnExtractionSurvivesKills) {
 TEST_F(StoreFaultsTest, AFaultIsOneErrorAndTheNextRunContinues) {
   EXPECT_EQ(faults_->fail_at(calls("write", ".h5.part").at(1), {"ENOSPC", true}), "");
   EXPECT_EQ(faults_->fail_at(calls("sync", "/tones").at(3), {"EIO", false}), "");
+  EXPECT_EQ(faults_->fail_at(calls("write", ".h5.part").at(0), {"short", true}), "");
+}
+
+// As NFS tells of a quota: what was written is known to be lost when the file is closed.
+TEST_F(StoreFaultsTest, AFaultAtACloseIsAnError) {
+  EXPECT_EQ(faults_->fail_at(calls("close", ".h5.part").at(2), {"EDQUOT", false}), "");
+  EXPECT_EQ(faults_->fail_at(calls("close", "generation-000.json.part").at(1), {"ENOSPC", true}), "");
 }
 
 TEST_F(StoreFaultsTest, WhatPowerLossLeavesIsWhole) {

@@ -130,6 +130,46 @@ TEST_F(Verify, LooksPastWhatItCannotRead) {
   EXPECT_THAT(place_.run("verify features").out, HasSubstr("features: 4 shards, 96 utterances, 0 bad, 0 not there\n"));
 }
 
+// Only what is known to be bad is removed.
+TEST_F(Verify, KeepsWhatItCannotLookInto) {
+  ASSERT_NO_FATAL_FAILURE(extract());
+  const fs::path shard = path("fbank/tones/shard-00000.h5"), sidecar = sidecar_path(shard);
+  const std::string whole = read_file(sidecar);
+  fs::remove(sidecar);
+  fs::create_symlink(sidecar.filename(), sidecar);  // root may read whatever else there is
+  flip("untrained", "u005");
+  const RunResult run = failed("verify features --repair");
+  EXPECT_THAT(
+      run.out,
+      AllOf(HasSubstr("fbank/tones/shard-00000.json: cannot open: Too many levels of symbolic links; not looked "
+                      "into\n"),
+            HasSubstr("untrained/tones/shard-00000.h5: removed\n"), Not(HasSubstr("fbank/tones/shard-00000.h5")),
+            HasSubstr("features: 2 shards, 24 utterances, 1 bad, 0 not there, 1 not looked into\n")));
+  EXPECT_THAT(run.err, HasSubstr("features: 1 shards could not be looked into, for the reasons above, and are kept"));
+  write_file_atomically(sidecar, whole);
+  EXPECT_EQ(place_.run("verify features/fbank").code, 0);
+  fs::remove(sidecar);  // that, however, is bad
+  EXPECT_THAT(place_.run("verify features/fbank --repair").out,
+              HasSubstr("shard-00000.h5: its sidecar shard-00000.json is not there; "));
+  EXPECT_FALSE(fs::exists(shard));
+}
+
+TEST_F(Verify, DoesNotRepairByAStoreJsonThatNoShardFits) {
+  ASSERT_EQ(place_.run("extract study.json --shard-bytes 200000").code, 0);
+  const std::string store = "features/fbank/store.json", right = place_.read(store);
+  const auto shards = place_.files("features/fbank", ".h5");
+  ASSERT_GT(shards.size(), 1U);
+  Json wrong = Json::parse(right);
+  wrong["fingerprint"] = "of-another-one";
+  place_.write(store, wrong.dump());
+  const RunResult run = failed("verify features --repair");
+  EXPECT_THAT(run.out, HasSubstr(store + ": it has fingerprint of-another-o, and none of "));
+  EXPECT_TRUE(place_.files("features/fbank", ".h5") == shards);
+  EXPECT_THAT(failed("verify features/fbank").out, HasSubstr("of another upstream"));
+  place_.write(store, right);
+  EXPECT_EQ(place_.run("verify features --repair").code, 0);
+}
+
 TEST_F(Verify, TellsOfHostileShardsInALine) {
   ASSERT_NO_FATAL_FAILURE(extract());
   const fs::path shard = path("fbank/tones/shard-00000.h5");

@@ -473,7 +473,7 @@ void write_many(const FeatureStore& store, std::int64_t utterances) {
   }
 }
 
-/// A field of /proc/self/status, in MB: VmHWM is the peak, RssFile the part that is pages of files.
+/// A field of /proc/self/status, in MB: VmHWM is the peak, with pages of files; RssAnon is what is the process' own.
 double status_mb(const std::string& field) {
   std::ifstream file("/proc/self/status");
   for (std::string name; file >> name;) {
@@ -489,7 +489,7 @@ Json open_many(const fs::path& folder, std::int64_t utterances) {
   if (::pipe(ends) != 0) throw DataError("no pipe");
   const pid_t child = ::fork();
   if (child == 0) {
-    const double before = status_mb("VmRSS");
+    const double before = status_mb("RssAnon");
     auto start = Clock::now();
     const CorpusFeatures features(FeatureStore::open(folder), "many");
     const double opened = seconds_since(start);
@@ -503,9 +503,9 @@ Json open_many(const fs::path& folder, std::int64_t utterances) {
         {"shards", features.shards().size()},
         {"found", features.size()},
         {"batch", first.size()},
-        {"memory_mb", status_mb("RssAnon")},
-        {"peak_mb", status_mb("VmHWM")},
-        {"before_mb", before}}.dump();
+        {"memory_mb", status_mb("RssAnon") - before},
+        {"peak_mb",
+         status_mb("VmHWM")}}.dump();
     if (::write(ends[1], text.data(), text.size()) < 0) std::_Exit(1);
     std::_Exit(0);
   }
@@ -529,10 +529,12 @@ Json bench_many(const Arguments& given, std::int64_t taps) {
     if (best.is_null() || one.at("open_s").get<double>() < best.at("open_s").get<double>()) best = one;
   }
   fmt::print(
-      "{} utterances in {} shards, {} taps: opened in {:.2f} s, an epoch planned in {:.3f} s; peak {:.0f} MB, of which "
-      "{:.0f} MB before and the rest pages of files\n",
+      "{} utterances in {} shards, {} taps: opened in {:.2f} s, an epoch planned in {:.3f} s; it takes {:.0f} MB of "
+      "memory "
+      "of its own, {:.0f} bytes an utterance; with all of the program and pages of files the peak is {:.0f} MB\n",
       given.many, best["shards"].get<int>(), taps, best["open_s"].get<double>(), best["plan_s"].get<double>(),
-      best["peak_mb"].get<double>(), best["before_mb"].get<double>());
+      best["memory_mb"].get<double>(), 1e6 * best["memory_mb"].get<double>() / static_cast<double>(given.many),
+      best["peak_mb"].get<double>());
   return best;
 }
 

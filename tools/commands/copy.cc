@@ -26,14 +26,6 @@ std::vector<std::string> wanted_of(const FeatureStore& store, const Arguments& g
   return wanted;
 }
 
-void take_away(const FeatureStore& store, const std::vector<std::string>& corpora) {
-  if (corpora.empty()) {
-    fs::remove_all(store.folder());
-  } else {
-    strip(store, {{}, corpora});
-  }
-}
-
 void check_room(const Arguments& given, const std::vector<fs::path>& folders) {
   std::int64_t bytes = 0;
   for (const fs::path& folder : folders) {
@@ -67,7 +59,10 @@ int copy_stores(const Arguments& given) {
                given.yes ? "copied" : "would copy", done.shards, static_cast<double>(done.bytes) / 1e6,
                done.shards_there);
     if (!given.move) continue;
-    if (given.yes) take_away(store, corpora);
+    if (given.yes) {
+      for (const Owner* owner : {target.get(), source.get()}) owner->require();
+      remove_copied(store, corpora);
+    }
     fmt::print("{}: {} what was copied\n", folder.string(), given.yes ? "removed" : "would remove");
   }
   if (!given.yes) fmt::print("nothing was changed; --yes does it\n");
@@ -88,7 +83,10 @@ void add_copy(CLI::App& app, Session& session) {
   command->add_option("--upstream", given->upstream, "folder of one upstream in it (default: all)");
   command->add_option("--corpus", given->corpora, "corpora that are copied, comma-separated (default: all)")
       ->delimiter(',');
-  command->add_flag("--move", given->move, "remove from the store what has been copied whole");
+  command->add_flag(
+      "--move", given->move,
+      "remove from the store what has been copied whole; what is in the target is read and held against its "
+      "checksums first");
   command->add_flag("--ignore-free-space", given->ignore_free_space, "begin though the disk may not hold it");
   command->add_flag("--yes", given->yes, "do it");
   command->footer(

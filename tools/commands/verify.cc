@@ -18,6 +18,7 @@ namespace {
 
 struct Findings {
   std::int64_t shards = 0, utterances = 0, bad = 0, missing = 0;
+  std::int64_t unseen = 0;  // of the shards: it is not known whether they are bad
   std::int64_t unread = 0;  // folders whose store.json or plan cannot be read, or whose filter HDF5 lacks
 };
 
@@ -40,7 +41,7 @@ std::string fault_of(const ShardReader& shard) {
                      list_of(damaged));
 }
 
-/// Why a shard is bad, or "" if it is whole.
+/// Why a shard is bad, or "" if it is whole. Throws FileError if it cannot be looked into.
 std::string examine(const fs::path& path, const FeatureStore& store, const ShardPlan& plan, Findings& findings) {
   try {
     const std::string answer = apart(path, [&] {
@@ -50,12 +51,21 @@ std::string examine(const fs::path& path, const FeatureStore& store, const Shard
     const std::size_t space = answer.find(' ');
     findings.utterances += std::strtoll(answer.c_str(), nullptr, 10);
     return answer.substr(space + 1);
+  } catch (const FileError&) {
+    throw;
   } catch (const Error& e) {
     return e.what();
   }
 }
 
-void verify_corpus(const FeatureStore& store, const fs::path& folder, bool repair, Findings& findings) {
+void remove_shard(const fs::path& path) {
+  fs::remove(path);
+  fs::remove(sidecar_path(path));
+  fmt::print("{}: removed\n", path.string());
+}
+
+///   owner  who may remove what is bad; none: nobody
+void verify_corpus(const FeatureStore& store, const fs::path& folder, const Owner* owner, Findings& findings) {
   const CorpusPlan plan = CorpusPlan::load(folder);
   for (const ShardPlan& shard : plan.shards()) {
     const fs::path path = folder / shard.name;
@@ -66,25 +76,18 @@ void verify_corpus(const FeatureStore& store, const fs::path& folder, bool repai
     }
     if (shard.compression == hdf5::Compression::kBlosc) require_blosc(path.string());  // else it would pass for damaged
     findings.shards += 1;
-    const std::string reason = examine(path, store, shard, findings);
-    if (reason.empty()) continue;
-    findings.bad += 1;
-    fmt::print("{}\n", reason);
-    if (repair) {
-      fs::remove(path);
-      fs::remove(sidecar_path(path));
-      fmt::print("{}: removed\n", path.string());
+    try {
+      const std::string reason = examine(path, store, shard, findings);
+      if (reason.empty()) continue;
+      findings.bad += 1;
+      fmt::print("{}\n", reason);
+      if (owner == nullptr) continue;
+      owner->require();
+      remove_shard(path);
+    } catch (const FileError& e) {
+      findings.unseen += 1;
+      fmt::print("{}; not looked into\n", e.what());
     }
-  }
-}
-
-/// A folder that cannot be looked into is told, and the others are looked into all the same.
-void tell_if_unread(Findings& findings, const std::function<void()>& look) {
-  try {
-    look();
-  } catch (const Error& e) {
-    findings.unread += 1;
-    fmt::print("{}\n", e.what());
   }
 }
 
@@ -97,11 +100,43 @@ std::vector<fs::path> folders_in(const fs::path& folder) {
   return folders;
 }
 
-void verify_upstream(const fs::path& folder, bool repair, Findings& findings) {
+/// Throws DataError if several shards, and all that say anything, say that they belong to another upstream than
+/// store.json does: then store.json is more likely to be wrong than all of them.
+void check_fingerprint(const FeatureStore& store) {
+  const std::string& expected = store.description().fingerprint;
+  std::vector<std::string> others;
+  for (const fs::path& corpus : folders_in(store.folder())) {
+    for (const auto& entry : fs::directory_iterator(corpus)) {
+      const auto origin = entry.path().extension() == ".h5" ? origin_in_sidecar(entry.path()) : std::nullopt;
+      if (origin && origin->fingerprint == expected) return;
+      if (origin) others.push_back(origin->fingerprint);
+    }
+  }
+  if (others.size() < 2) return;
+  throw DataError(
+      fmt::format("{}: it has fingerprint {}, and none of {} shards has that (one has {}): it is more likely to "
+                  "be wrong than all of them, so that nothing is removed; put back the store.json that they "
+                  "were made with, or remove the folder",
+                  (store.folder() / "store.json").string(), printable(expected.substr(0, 12)), others.size(),
+                  printable(others.back().substr(0, 12))));
+}
+
+/// A folder that cannot be looked into is told, and the others are looked into all the same.
+void tell_if_unread(Findings& findings, const std::function<void()>& look) {
+  try {
+    look();
+  } catch (const std::exception& e) {  // of std::filesystem, too
+    findings.unread += 1;
+    fmt::print("{}\n", e.what());
+  }
+}
+
+void verify_upstream(const fs::path& folder, const Owner* owner, Findings& findings) {
   tell_if_unread(findings, [&] {
     const FeatureStore store = FeatureStore::open(folder);
+    if (owner != nullptr) check_fingerprint(store);
     for (const fs::path& corpus : folders_in(folder)) {
-      tell_if_unread(findings, [&] { verify_corpus(store, corpus, repair, findings); });
+      tell_if_unread(findings, [&] { verify_corpus(store, corpus, owner, findings); });
     }
   });
 }
@@ -124,10 +159,17 @@ int verify(const fs::path& store, bool repair) {
   const fs::path owned = fs::exists(store / "store.json") ? store.parent_path() : store;
   const auto owner = repair ? std::make_unique<Owner>(owned, "strata verify --repair") : nullptr;
   Findings findings;
-  for (const fs::path& upstream : upstreams) verify_upstream(upstream, repair, findings);
-  fmt::print("{}: {} shards, {} utterances, {} bad, {} not there{}\n", store.string(), findings.shards,
+  for (const fs::path& upstream : upstreams) verify_upstream(upstream, owner.get(), findings);
+  fmt::print("{}: {} shards, {} utterances, {} bad, {} not there{}{}\n", store.string(), findings.shards,
              findings.utterances, findings.bad, findings.missing,
+             findings.unseen > 0 ? fmt::format(", {} not looked into", findings.unseen) : "",
              findings.unread > 0 ? fmt::format(", {} folders not looked into", findings.unread) : "");
+  if (findings.unseen > 0) {
+    throw DataError(
+        fmt::format("{}: {} shards could not be looked into, for the reasons above, and are kept; of the "
+                    "others {} are bad and {} are not there",
+                    store.string(), findings.unseen, findings.bad, findings.missing));
+  }
   if (findings.unread > 0) {
     throw DataError(
         fmt::format("{}: {} folders could not be looked into, for the reasons above (a folder without a whole "
@@ -153,7 +195,8 @@ void add_verify(CLI::App& app, Session& session) {
   const auto repair = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("verify", "Reads a whole feature store and holds it against its checksums.");
   command->add_option("store", *store, "store of a study, or the folder of one upstream in it")->required();
-  command->add_flag("--repair", *repair, "remove bad shards, so that extract fills the holes");
+  command->add_flag("--repair", *repair,
+                    "remove bad shards, so that extract fills the holes; those that cannot be looked into are kept");
   command->footer("Example:\n  strata verify features");
   command->callback([&session, store, repair] { session.run = [store, repair] { return verify(*store, *repair); }; });
 }

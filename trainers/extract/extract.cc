@@ -50,7 +50,8 @@ struct Job {
   const Corpus* corpus = nullptr;
   Effects effects;
   CorpusPlan plan;
-  std::vector<ShardPlan> missing;
+  std::vector<PlannedUtterance> utterances;  // of the corpus; on rank 0
+  std::vector<ShardPlan> missing;            // when rank 0 looked
 };
 
 struct Unit {
@@ -124,28 +125,45 @@ std::vector<float> treated_audio(const Job& job, const Utterance& utterance) {
 }
 
 /// Bytes of the frames in the shards that are to be written, before compression.
-///   planned  one for each utterance of the corpus
-double bytes_to_write(const Job& job, const std::vector<PlannedUtterance>& planned) {
+double bytes_to_write(const Job& job) {
   double bytes = 0;
-  for (const ShardPlan& shard : job.plan.missing()) {
+  for (const ShardPlan& shard : job.missing) {
     const double per_sample = bytes_per_sample(job.store->taps_of(shard), job.store->description().type);
     for (const std::string& id : shard.ids) {
       const auto index = job.corpus->find(id);
-      if (index) bytes += per_sample * static_cast<double>(planned[*index].samples);
+      if (index) bytes += per_sample * static_cast<double>(job.utterances[*index].samples);
     }
   }
   return bytes;
 }
 
-/// Rank 0 writes stores and plans down; the others read them after it.
+/// What the sidecars of the shards that are there say.
+FailedIds failed_ids(const CorpusPlan& plan) {
+  FailedIds failed;
+  for (const ShardPlan& shard : plan.shards()) {
+    const fs::path path = plan.folder() / shard.name, sidecar = sidecar_path(path);
+    if (!fs::exists(path) || !fs::exists(sidecar)) continue;
+    try {
+      const Json record = Json::parse(read_file(sidecar));
+      std::set<std::string>& ids = failed[shard.name];
+      for (const Json& f : record.at("failed")) ids.insert(f.at("id").get<std::string>());
+    } catch (const Json::exception& e) {
+      throw DataError(
+          fmt::format("{}: not a valid sidecar of a shard: {}; `strata verify --repair` removes it, `strata extract` "
+                      "fills the hole",
+                      sidecar.string(), e.what()));
+    }
+  }
+  return failed;
+}
+
+/// Rank 0 plans what is missing, in memory only; the others read what it has saved.
 void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, Workshop& shop) {
-  double bytes = 0;
   for (const auto& [name, description] : shop.descriptions) {
-    const FeatureStore& store =
-        shop.stores
-            .emplace(name, writer ? FeatureStore::open_or_create(study.store / name, description)
-                                  : FeatureStore::open(study.store / name))
-            .first->second;
+    const FeatureStore& store = shop.stores
+                                    .emplace(name, writer ? FeatureStore::planned(study.store / name, description)
+                                                          : FeatureStore::open(study.store / name))
+                                    .first->second;
     for (const auto& [corpus_name, entry] : study.corpora) {
       Job job;
       job.title = name + "/" + corpus_name;
@@ -157,35 +175,74 @@ void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, W
       job.plan = CorpusPlan::load(store.corpus_folder(corpus_name));
       if (writer) {
         const Json treatment = resolve_effects(entry.effects, study.file.string(), resolved_effects_place(corpus_name));
-        const std::vector<PlannedUtterance> planned = planned_utterances(*job.corpus);
-        job.plan.extend(planned, store.description(), treatment, options.shard_bytes);
-        job.plan.save();
-        const auto read = [&](const std::string& id) {
-          return treated_audio(job, job.corpus->utterances()[*job.corpus->find(id)]);
-        };
-        const std::vector<std::size_t> taps = indices_of(store.description().spec.taps, *job.upstream);
-        record_long_utterances(job.plan.folder(), *job.upstream, taps, planned, read);
-        record_compute(store.folder(), *job.upstream, taps, planned, read);
-        bytes += bytes_to_write(job, planned);
+        job.utterances = planned_utterances(*job.corpus);
+        const FailedIds again = options.retry_failed ? failed_ids(job.plan) : FailedIds();
+        job.plan.extend(job.utterances, store.description(), treatment, options.shard_bytes, again);
+        job.missing = job.plan.missing();
       }
       shop.jobs.push_back(std::move(job));
     }
   }
-  for (std::size_t j = 0; j < shop.jobs.size(); ++j) {
-    Job& job = shop.jobs[j];
-    job.missing = job.plan.missing();
-    for (std::size_t s = 0; s < job.missing.size(); ++s) {
-      if (job.missing[s].compression == hdf5::Compression::kBlosc)  // an earlier study asked for it
-        require_blosc((job.plan.folder() / job.missing[s].name).string());
-      shop.units.push_back({j, s});
-    }
+}
+
+/// Says what the plans come to. Throws DataError if the disk cannot hold it; nothing of them is saved yet, so that
+/// other taps or another dtype may be asked for.
+void check_room(const Study& study, const ExtractOptions& options, const Workshop& shop) {
+  double bytes = 0;
+  std::size_t shards = 0;
+  for (const Job& job : shop.jobs) {
+    bytes += bytes_to_write(job);
+    shards += job.missing.size();
   }
-  if (!writer) return;
   const double free = static_cast<double>(free_bytes(study.store));
-  log_info("extract: {} shards to write, about {:.1f} MB; {:.1f} MB are free", shop.units.size(), bytes / 1e6, free / 1e6);
+  log_info("extract: {} shards to write, about {:.1f} MB; {:.1f} MB are free", shards, bytes / 1e6, free / 1e6);
   if (bytes > free && !options.ignore_free_space) {
     throw DataError(fmt::format("{}: the features take about {:.1f} MB, only {:.1f} MB are free there; make room, store fewer taps or a smaller dtype, or give --ignore-free-space",
                                 study.store.string(), bytes / 1e6, free / 1e6));
+  }
+}
+
+void save_plans(const Study& study, Workshop& shop) {
+  for (const auto& [name, description] : shop.descriptions)
+    FeatureStore::open_or_create(study.store / name, description);
+  for (Job& job : shop.jobs) {
+    job.plan.save();
+    const auto read = [&](const std::string& id) {
+      return treated_audio(job, job.corpus->utterances()[*job.corpus->find(id)]);
+    };
+    const std::vector<std::size_t> taps = indices_of(job.store->description().spec.taps, *job.upstream);
+    record_long_utterances(job.plan.folder(), *job.upstream, taps, job.utterances, read);
+    record_compute(job.store->folder(), *job.upstream, taps, job.utterances, read);
+  }
+}
+
+/// By job, on rank 0.
+Json names_of_missing(const Workshop& shop) {
+  Json missing = Json::array();
+  for (const Job& job : shop.jobs) {
+    Json& names = missing.emplace_back(Json::array());
+    for (const ShardPlan& shard : job.missing) names.push_back(shard.name);
+  }
+  return missing;
+}
+
+/// Units are known by their number, so that all ranks take the list of rank 0: another may see fewer files, on a
+/// network file system, or more.
+///   missing  names_of_missing of rank 0
+void list_units(const Json& missing, Workshop& shop) {
+  for (std::size_t j = 0; j < shop.jobs.size(); ++j) {
+    Job& job = shop.jobs[j];
+    const auto names = missing.at(j).get<std::set<std::string>>();
+    job.missing.clear();
+    for (const ShardPlan& shard : job.plan.shards()) {
+      if (!names.contains(shard.name)) continue;
+      if (shard.compression == hdf5::Compression::kBlosc)  // an earlier study asked for it
+        require_blosc((job.plan.folder() / shard.name).string());
+      shop.units.push_back({j, job.missing.size()});
+      job.missing.push_back(shard);
+    }
+    if (job.missing.size() != names.size())
+      throw DataError(fmt::format("{}: this rank sees another plan than rank 0", job.plan.folder().string()));
   }
 }
 
@@ -249,12 +306,14 @@ UnitFeatures compute_unit(const Job& job, const ShardPlan& shard) {
 /// Hands out units on rank 0 and collects what came of them.
 class Foreman {
  public:
-  Foreman(std::size_t units, std::int64_t utterances, bool show_progress)
-      : units_(units), progress_("extract", utterances, "utterances", show_progress) {
+  ///   owner  of the store; on rank 0
+  Foreman(std::size_t units, std::int64_t utterances, const Owner* owner, bool show_progress)
+      : units_(units), owner_(owner), progress_("extract", utterances, "utterances", show_progress) {
     progress_.update(0);
   }
 
   Json answer(const Json& question) {
+    if (question.contains("write")) return {{"refused", reason_not_to_write()}};
     if (question.contains("done")) {
       summary.shards_written += 1;
       summary.utterances += question["done"]["utterances"].get<std::int64_t>();
@@ -271,7 +330,17 @@ class Foreman {
   ExtractSummary summary;
 
  private:
+  std::string reason_not_to_write() const {
+    try {
+      owner_->require();
+      return "";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  }
+
   std::size_t units_;
+  const Owner* owner_;
   std::size_t next_ = 0;
   std::int64_t seen_ = 0;
   bool stopping_ = false;
@@ -304,6 +373,8 @@ void work(const Workshop& shop, WorkServer& server, std::atomic<bool>& failed) {
     const ShardPlan& shard = job.missing[u.shard];
     UnitFeatures features = compute_unit(job, shard);
     question = written();
+    const std::string refused = server.ask({{"write", true}})["refused"];
+    if (!refused.empty()) throw DataError(refused);
     writing = std::async(std::launch::async, [&job, &shard, features = std::move(features)] {
       write_shard(job.plan.folder() / shard.name, job.store->taps_of(shard), job.store->description().type,
                   features.utterances, features.failed, shard.compression,
@@ -335,24 +406,28 @@ void work_in_threads(const Workshop& shop, WorkServer& server, int threads) {
   if (first) std::rethrow_exception(first);
 }
 
-/// Utterances of the study's corpora that no run could decode.
+/// Utterances of the study's corpora of which taps are lacking, since no run could decode them.
 std::int64_t count_failed(const Workshop& shop) {
-  std::int64_t failed = 0;
+  std::int64_t count = 0;
   for (const Job& job : shop.jobs) {
-    std::set<std::string> ids;  // in each generation of taps once
-    for (const ShardPlan& shard : job.plan.shards()) {
-      const fs::path sidecar = sidecar_path(job.plan.folder() / shard.name);
-      if (!fs::exists(sidecar)) continue;
-      try {
-        const Json record = Json::parse(read_file(sidecar));
-        for (const Json& f : record.at("failed")) ids.insert(f.at("id").get<std::string>());
-      } catch (const Json::exception& e) {
-        throw DataError(fmt::format("{}: not a valid sidecar of a shard: {}; `strata verify --repair` removes it, `strata extract` fills the hole", sidecar.string(), e.what()));
+    const FailedIds failed = failed_ids(job.plan);
+    std::map<std::string, std::set<std::string>> lacking;  // taps by utterance
+    for (const ShardPlan& shard : job.plan.shards()) {     // later ones may have what earlier ones lack
+      const auto of_shard = failed.find(shard.name);
+      if (of_shard == failed.end()) continue;
+      const std::vector<Tap> taps = job.store->taps_of(shard);
+      for (const std::string& id : of_shard->second) {
+        for (const Tap& tap : taps) lacking[id].insert(tap.name);
+      }
+      for (const std::string& id : shard.ids) {
+        const auto known = lacking.find(id);
+        if (known == lacking.end() || of_shard->second.contains(id)) continue;
+        for (const Tap& tap : taps) known->second.erase(tap.name);
       }
     }
-    failed += static_cast<std::int64_t>(ids.size());
+    count += std::ranges::count_if(lacking, [](const auto& entry) { return !entry.second.empty(); });
   }
-  return failed;
+  return count;
 }
 
 }  // namespace
@@ -401,8 +476,15 @@ ExtractSummary extract(const Study& study, const Communicator& ranks, const Extr
     open_all(study, options, shop);
   });
   together(ranks, [&] { if (first) owner = std::make_unique<Owner>(study.store, "strata extract"); });
-  together(ranks, [&] { if (first) plan_jobs(study, options, true, shop); });
+  together(ranks, [&] {
+    if (!first) return;
+    plan_jobs(study, options, true, shop);
+    check_room(study, options, shop);
+    save_plans(study, shop);
+  });
   together(ranks, [&] { if (!first) plan_jobs(study, options, false, shop); });
+  const Json missing = Json::parse(ranks.broadcast(first ? names_of_missing(shop).dump() : "", 0));
+  together(ranks, [&] { list_units(missing, shop); });
 
   std::int64_t utterances = 0, there = 0;
   for (const Job& job : shop.jobs) {
@@ -412,7 +494,7 @@ ExtractSummary extract(const Study& study, const Communicator& ranks, const Extr
   const auto start = Clock::now();
   ExtractSummary summary;
   {
-    Foreman foreman(shop.units.size(), utterances, first && options.show_progress && !shop.units.empty());
+    Foreman foreman(shop.units.size(), utterances, owner.get(), first && options.show_progress && !shop.units.empty());
     {
       WorkServer server(ranks, [&](const Json& question, int) { return foreman.answer(question); });
       work_in_threads(shop, server, options.threads > 0 ? options.threads : share_of_cores(ranks.local_size()));

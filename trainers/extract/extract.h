@@ -15,8 +15,9 @@ namespace strata {
 struct ExtractOptions {
   ModelSearch search;            // where models are looked for
   int threads = 0;               // units computed side by side in this rank; 0: the rank's share of the node's cores
-  std::int64_t shard_bytes = 16 << 20;
+  std::int64_t shard_bytes = 0;  // about, before compression; 0: CorpusPlan::default_shard_bytes
   bool ignore_free_space = false;
+  bool retry_failed = false;  // utterances that could not be decoded are planned again
   bool show_progress = true;
   Json provenance = Json::object();  // versions, for store.json
 };
@@ -28,7 +29,7 @@ struct ExtractSummary {
   std::int64_t utterances = 0;         // written by this run
   double audio_seconds = 0;            // of them
   double seconds = 0;                  // this run's work
-  std::int64_t failed = 0;             // utterances that could not be decoded, all runs together
+  std::int64_t failed = 0;             // utterances that could not be decoded by any run
   bool stopped = false;                // a signal asked for it; the rest is left for the next run
 };
 

@@ -262,7 +262,9 @@ class Pretraining {
     });
     if (!trainer->run(options_.show_progress)) return false;
     together(ranks_, [&] {
-      if (first_) write(model, *objective, *trainer, data, fingerprint);
+      if (!first_) return;
+      owner_->require();
+      write(model, *objective, *trainer, data, fingerprint);
     });
     summary_.done += 1;
     return true;

@@ -48,15 +48,29 @@ std::string host_name() {
   return name;
 }
 
+/// "pid:[4026531836]": containers of one host may have the host's name, but number their processes for themselves.
+std::string pid_namespace() {
+  std::error_code unknown;
+  return fs::read_symlink("/proc/self/ns/pid", unknown).string();
+}
+
 Json own_record(const std::string& what) {
-  return {{"what", what},       {"host", host_name()}, {"boot_id", first_line("/proc/sys/kernel/random/boot_id")},
-          {"pid", ::getpid()}, {"start_time", start_time(::getpid())}, {"heartbeat", now_seconds()}};
+  return {{"what", what},
+          {"host", host_name()},
+          {"boot_id", first_line("/proc/sys/kernel/random/boot_id")},
+          {"pid_namespace", pid_namespace()},
+          {"pid", ::getpid()},
+          {"start_time", start_time(::getpid())},
+          {"heartbeat", now_seconds()}};
 }
 
 bool is_live(const Json& record) {
   try {
     if (record.at("host") == host_name()) {
-      return record.at("boot_id") == first_line("/proc/sys/kernel/random/boot_id") && record.at("start_time") == start_time(record.at("pid"));
+      if (record.at("boot_id") != first_line("/proc/sys/kernel/random/boot_id")) return false;
+      // Older versions wrote no namespace.
+      if (record.value("pid_namespace", pid_namespace()) == pid_namespace())
+        return record.at("start_time") == start_time(record.at("pid"));
     }
     return now_seconds() - record.at("heartbeat").get<double>() < kLiveSeconds;
   } catch (const Json::exception&) {
@@ -72,7 +86,10 @@ Json read_record(const fs::path& path) {
 /// True if two records are of one process: a record without heartbeat.
 bool same_process(const Json& a, const Json& b) {
   const auto identity = [](const Json& record) {
-    return record.is_object() ? Json{record.value("host", Json()), record.value("boot_id", Json()), record.value("pid", Json()), record.value("start_time", Json())} : Json();
+    Json same = Json::array();
+    for (const char* key : {"host", "boot_id", "pid_namespace", "pid", "start_time"})
+      same.push_back(record.is_object() ? record.value(key, Json()) : Json());
+    return same;
   };
   return identity(a) == identity(b);
 }
@@ -94,7 +111,8 @@ Json Owner::live(const fs::path& folder) {
   return is_live(record) ? record : Json();
 }
 
-Owner::Owner(const fs::path& folder, const std::string& what) : path_(folder / "owner.json"), record_(own_record(what)) {
+Owner::Owner(const fs::path& folder, const std::string& what)
+    : path_(folder / "owner.json"), identity_(own_record(what)), record_(identity_) {
   make_folder(folder);
   const fs::path mine = fmt::format("{}.{}.{}", path_.string(), host_name(), ::getpid());
   write_file_atomically(mine, record_.dump() + "\n");
@@ -134,10 +152,33 @@ Owner::~Owner() {
   if (same_process(read_record(path_), record_)) ::unlink(path_.c_str());
 }
 
+std::string Owner::taken_by() const {
+  std::error_code unknown;
+  const Json record = read_record(path_);
+  if (record.is_object() && !same_process(record, identity_)) {
+    try {
+      return fmt::format("{} (process {} on {})", record.value("what", "another job"), record.value("pid", 0),
+                         record.value("host", "?"));
+    } catch (const Json::exception&) {
+      return "another job";
+    }
+  }
+  return !fs::exists(path_, unknown) && !unknown ? "another job, which has ended," : "";
+}
+
+void Owner::require() const {
+  const std::string other = taken_by();
+  if (other.empty()) return;
+  throw DataError(
+      fmt::format("{}: {} took over here, since this job had given no sign of life for {:.0f} s; it ends, "
+                  "lest two write at once. Run it again when the other is done",
+                  path_.parent_path().string(), other, kLiveSeconds));
+}
+
 void Owner::beat() {
   std::unique_lock lock(mutex_);
   while (!ended_.wait_for(lock, kBeat, [this] { return end_; })) {
-    if (!same_process(read_record(path_), record_)) continue;  // another host thought us dead and took the folder
+    if (!taken_by().empty()) return;  // require() tells
     record_["heartbeat"] = now_seconds();
     try {
       write_file_atomically(path_, record_.dump() + "\n");

@@ -87,8 +87,10 @@ void Bench::open_stores() {
         missing += utterance.id + "\n";
       }
       if (count > 0 && !study_.allow_missing) {
-        throw ConfigError(fmt::format("{}: {} utterances could not be decoded, the first {}; mend them and extract anew, or set \"allow_missing\": true to leave them out",
-                                      store.corpus_folder(corpus_name).string(), count, first));
+        throw ConfigError(
+            fmt::format("{}: {} utterances could not be decoded, the first {}; mend them and run `strata extract "
+                        "--retry-failed`, or set \"allow_missing\": true to leave them out",
+                        store.corpus_folder(corpus_name).string(), count, first));
       }
       if (count > 0) {
         log_warning("{}: {} utterances have no features and are left out", store.corpus_folder(corpus_name).string(), count);
@@ -104,8 +106,9 @@ void Bench::verify(int rank, int ranks, bool again) const {
   for (const auto& [key, features] : features_) {
     const VerifiedShards verified(stores_.at(key.first).corpus_folder(key.second));
     for (const auto& shard : features->shards()) {
-      if (!again && verified.contains(*shard)) continue;
-      if (next++ % ranks == rank) require_whole(*shard);
+      // By a number that does not depend on what this rank sees as verified, lest no rank reads a shard.
+      if (next++ % ranks != rank) continue;
+      if (again || !verified.contains(*shard)) require_whole(*shard);
     }
   }
 }

@@ -165,13 +165,22 @@ Json finish_trial(const Trial& trial, const Trainer& trainer, const TrialData& d
 /// Rank 0's side: hands out trials and keeps the journal.
 class Dispatcher {
  public:
-  Dispatcher(const Expansion& expansion, const Decision& decision, Journal& journal, bool show_progress)
-      : expansion_(expansion), decision_(decision), journal_(journal),
+  Dispatcher(const Expansion& expansion, const Decision& decision, Journal& journal, const Owner& owner,
+             bool show_progress)
+      : expansion_(expansion),
+        decision_(decision),
+        journal_(journal),
+        owner_(owner),
         progress_("sweep", static_cast<std::int64_t>(decision.pending.size()), "trials", show_progress) {
     progress_.update(0);
   }
 
   Json answer(const Json& question) {
+    try {
+      owner_.require();
+    } catch (const Error& e) {
+      return {{"lost", e.what()}};  // the journal is another's
+    }
     if (question.contains("event")) {
       journal_.append(question.at("event"));
       if (question["event"]["event"] == "trial_done") done_ += 1;
@@ -193,6 +202,7 @@ class Dispatcher {
   const Expansion& expansion_;
   const Decision& decision_;
   Journal& journal_;
+  const Owner& owner_;
   std::size_t next_ = 0;
   std::int64_t done_ = 0, failed_ = 0;
   bool stopping_ = false;
@@ -250,7 +260,9 @@ void work(const Expansion& expansion, const Study& study, Bench& bench, const Co
     std::int64_t index = -1;
     if (group.rank() == 0) {
       if (stop_requested() != 0) report["stop"] = true;
-      index = server.ask(report)["trial"];
+      const Json answer = server.ask(report);
+      if (answer.contains("lost")) throw DataError(answer["lost"].get<std::string>());
+      index = answer["trial"];
     }
     index = std::stoll(group.broadcast(std::to_string(index), 0));
     if (index < 0) return;
@@ -313,7 +325,7 @@ SweepSummary sweep(const Study& study, const Communicator& world, const SweepOpt
   const Communicator group = world.split(color);
   bool stopped = false;
   if (first) {
-    Dispatcher dispatcher(expansion, decision, *journal, options.show_progress && !decision.pending.empty());
+    Dispatcher dispatcher(expansion, decision, *journal, *owner, options.show_progress && !decision.pending.empty());
     {
       WorkServer server(world, [&](const Json& question, int) { return dispatcher.answer(question); });
       work(expansion, study, *bench, group, device, server);

@@ -96,6 +96,20 @@ TEST(File, IsMapped) {
             (folder / "none").string() + ": cannot open: No such file or directory");
 }
 
+TEST(File, IsReadInPlaces) {
+  const fs::path path = fresh_folder() / "file";
+  write_file_atomically(path, "content");
+  const OpenFile file(path), again(path);
+  std::string four(4, ' ');
+  file.read(2, four);
+  EXPECT_EQ(four, "nten");
+  EXPECT_EQ(file.size_bytes(), 7u);
+  EXPECT_EQ(error_of<FileError>([&] { file.read(4, four); }), path.string() + ": cannot read: it ends at byte 7");
+  EXPECT_EQ(file.identity(), again.identity());
+  write_file_atomically(path, "another");
+  EXPECT_NE(OpenFile(path).identity(), file.identity());
+}
+
 TEST(File, KnowsTheSpaceOfAFolderThatIsNotThereYet) {
   const fs::path folder = fresh_folder();
   EXPECT_GT(free_bytes(folder), 0u);

@@ -1,6 +1,8 @@
 #include "data/store/copy.h"
 
 #include <gmock/gmock.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -99,6 +101,56 @@ TEST_F(Copy, ContinuesAndReplacesWhatIsNotWhole) {
   expect_whole(to(), "d");
 }
 
+/// Changes a frame; size, sidecar and tables stay.
+void damage_frames(const fs::path& shard) {
+  std::string content = read_file(shard);
+  const Json sidecar = read_json(sidecar_path(shard));
+  content[sidecar["frame_data"][0][0].get<std::size_t>()] ^= 1;
+  write_file_atomically(shard, content);
+}
+
+TEST_F(Copy, CopiesAgainWhatWasDamagedThere) {
+  copy_store(store_, to(), {});
+  damage_frames(to() / "c/shard-00001.h5");
+  EXPECT_EQ(forecast_copy(store_, to(), {}).shards, 0);  // frames are not read for a forecast
+  const CopyForecast done = copy_store(store_, to(), {});
+  EXPECT_EQ(done.shards, 1);
+  EXPECT_EQ(done.shards_there, 3);
+  expect_whole(to(), "c");
+}
+
+// While store.json is there a killed move is one that the same command continues.
+TEST_F(Copy, IsAMoveWhoseStoreJsonGoesLast) {
+  copy_store(store_, to(), {});
+  fs::remove(from() / "c/shard-00000.h5");  // as if killed there
+  fs::remove(from() / "c/shard-00000.json");
+  EXPECT_EQ(copy_store(store_, to(), {}).shards_there, 3);
+  const int removals = ::inotify_init1(IN_CLOEXEC);
+  ASSERT_GE(::inotify_add_watch(removals, from().c_str(), IN_DELETE), 0);
+  remove_copied(store_, {});
+  EXPECT_FALSE(fs::exists(from()));
+  alignas(inotify_event) char buffer[4096];
+  const ssize_t length = ::read(removals, buffer, sizeof buffer);
+  ::close(removals);
+  std::vector<std::string> names;
+  for (ssize_t at = 0; at < length;) {
+    const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+    if (event->len > 0) names.emplace_back(event->name);
+    at += static_cast<ssize_t>(sizeof *event + event->len);
+  }
+  EXPECT_THAT(names, ElementsAre("c", "d", "compute.json", "store.json"));
+  expect_whole(to(), "c");
+  expect_whole(to(), "d");
+}
+
+TEST_F(Copy, IsAMoveOfTheCorporaThatAreWanted) {
+  copy_store(store_, to(), {"d"});
+  remove_copied(store_, {"d"});
+  EXPECT_FALSE(fs::exists(from() / "d"));
+  expect_whole(from(), "c");
+  expect_whole(to(), "d");
+}
+
 TEST_F(Copy, LacksTheShardsThatTheStoreLacks) {
   fs::remove(from() / "c/shard-00000.h5");
   EXPECT_EQ(copy_store(store_, to(), {}).shards, 3);
@@ -109,10 +161,7 @@ TEST_F(Copy, LacksTheShardsThatTheStoreLacks) {
 
 TEST_F(Copy, DoesNotSpreadDamage) {
   const fs::path shard = from() / "c/shard-00001.h5";
-  std::string content = read_file(shard);
-  const Json sidecar = read_json(sidecar_path(shard));
-  content[sidecar["frame_data"][0][0].get<std::size_t>()] ^= 1;
-  write_file_atomically(shard, content);
+  damage_frames(shard);
   EXPECT_THAT(error_of<DataError>([&] { copy_store(store_, to(), {}); }), StartsWith(shard.string() + ": "));
   EXPECT_FALSE(fs::exists(to() / "c/shard-00001.h5"));
 }

@@ -92,8 +92,9 @@ TEST_F(DamagedShard, NamesTheUtterancesWhoseFramesChanged) {
 
 TEST_F(DamagedShard, IsRefusedWithoutItsSidecar) {
   fs::remove(sidecar_path(path_));
-  EXPECT_EQ(error(),
-            path_.string().substr(0, path_.string().size() - 2) + "json: cannot open: No such file or directory");
+  EXPECT_EQ(error(), path_.string() +
+                         ": its sidecar shard-00000.json is not there; `strata verify --repair` removes it, `strata "
+                         "extract` fills the hole");
   fs::remove(path_);
   EXPECT_EQ(error(), path_.string() + ": cannot open: No such file or directory");
 }
@@ -142,6 +143,19 @@ TEST_F(DamagedShard, IsRefusedIfItIsOfAnotherStore) {
                                                     " \"taps/h0/frames\": expected float16, contiguous or in chunks of "
                                                     "whole frames by shuffle and deflate or blosc");
   EXPECT_THAT(error({{"h1", 4, 320}}), StartsWith(path_.string() + ": HDF5 cannot open taps/h1/frames: "));
+  EXPECT_EQ(error({{"h0", 4, 640}}),
+            path_.string() + " \"/taps/h0\": expected a frame every 640 samples, found one every 320");
+}
+
+// Through the mapping it would be a bus error.
+TEST_F(DamagedShard, ThatCannotBeReadIsAnErrorWhenItIsVerified) {
+  const ShardReader shard = open();
+  fs::resize_file(path_, 100);
+  EXPECT_THAT(error_of<FileError>([&] { shard.verify(); }),
+              StartsWith(path_.string() + ": cannot read: it ends at byte "));
+  write_shard(path_, kTaps, StoredType::kFloat32, {utterance("a", kTaps, {5}), utterance("b", kTaps, {3})}, {});
+  EXPECT_THAT(error_of<FileError>([&] { shard.verify(); }),
+              StartsWith(path_.string() + ": another file was put in its place while it was read"));
 }
 
 /// A file made with HDF5 itself, whose sidecar fits: what somebody may write who wants to see us fail.

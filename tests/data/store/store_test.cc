@@ -2,8 +2,10 @@
 
 #include <ATen/ops/empty.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <fstream>
 #include <functional>
 #include <thread>
 
@@ -45,6 +47,20 @@ TEST(FeatureStore, KeepsItsProvenanceWhenOpenedAgain) {
   StoreDescription later = description();
   later.provenance = {{"model", "elsewhere"}};
   EXPECT_EQ(FeatureStore::open_or_create(folder, later).description().provenance, (Json{{"model", "m"}}));
+}
+
+TEST(FeatureStore, IsPlannedWithoutBeingWritten) {
+  const fs::path folder = fresh_folder() / "hubert";
+  EXPECT_EQ(FeatureStore::planned(folder, description()).description(), description());
+  EXPECT_FALSE(fs::exists(folder));
+  StoreDescription first = description();
+  first.spec.taps.pop_back();
+  FeatureStore::open_or_create(folder, first);
+  const FeatureStore planned = FeatureStore::planned(folder, description());
+  EXPECT_EQ(planned.description().spec.taps.size(), 2u);
+  EXPECT_EQ(FeatureStore::open(folder).description().spec.taps.size(), 1u);
+  EXPECT_EQ(FeatureStore::open_or_create(folder, description()).description(), planned.description());
+  EXPECT_EQ(FeatureStore::open(folder).description(), planned.description());
 }
 
 TEST(FeatureStore, SaysWhatDiffers) {
@@ -92,6 +108,9 @@ TEST(FeatureStore, RefusesWhatItCannotRead) {
   EXPECT_EQ(error_of<ConfigError>([&] { FeatureStore::open(folder); }),
             path.string() + ": the store holds \"zip\", which this Strata cannot read");
   with("taps", {{{"name", "h0"}, {"width", 0}, {"hop_samples", 320}, {"listed", true}}});
+  EXPECT_EQ(error_of<DataError>([&] { FeatureStore::open(folder); }),
+            path.string() + ": not a valid store.json: tap \"h0\" has no width or no frame rate");
+  with("taps", {{{"name", "h0"}, {"width", std::int64_t{1} << 62}, {"hop_samples", 320}, {"listed", true}}});
   EXPECT_EQ(error_of<DataError>([&] { FeatureStore::open(folder); }),
             path.string() + ": not a valid store.json: tap \"h0\" has no width or no frame rate");
   with("taps", 3);
@@ -239,6 +258,38 @@ TEST(CorpusPlan, PutsAtMost1024UtterancesIntoAShard) {
   EXPECT_EQ(added[0].ids.size(), 1024u);
 }
 
+// So that what is opened whole stays below the mappings that a process may have.
+TEST(CorpusPlan, CutsByItselfSoThatThereAreNotTooManyShards) {
+  constexpr std::int64_t kMiB = 1 << 20;
+  const auto shards = [](std::size_t utterances, std::int64_t bytes) {
+    CorpusPlan plan = CorpusPlan::load(fresh_folder());
+    const std::vector<std::int64_t> samples(utterances, bytes);
+    return plan.extend(utterances_of(samples), of_bytes_per_sample(1), Json::array(), 0).size();
+  };
+  EXPECT_EQ(shards(64, kMiB), 4u);               // of 16 MiB
+  EXPECT_EQ(shards(16384, 32 * kMiB), 8192u);    // 512 GiB
+  EXPECT_EQ(shards(16384, 256 * kMiB), 16384u);  // 4 TiB, of 256 MiB
+  EXPECT_EQ(CorpusPlan::default_shard_bytes(0), 16 * kMiB);
+}
+
+TEST(CorpusPlan, PlansThoseAgainThatFailed) {
+  CorpusPlan plan = CorpusPlan::load(fresh_folder());
+  const auto utterances = utterances_of({10, 10, 10});
+  const StoreDescription store = of_bytes_per_sample(1);
+  plan.extend(utterances, store, Json::array(), 100);
+  EXPECT_THAT(plan.extend(utterances, store, Json::array(), 100), IsEmpty());
+  const FailedIds failed = {{"shard-00000.h5", {"u1", "u2"}}};
+  auto again = plan.extend(utterances, store, Json::array(), 100, failed);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_THAT(again[0].ids, ElementsAre("u1", "u2"));
+  EXPECT_EQ(again[0].generation, 1u);
+  EXPECT_THAT(plan.extend(utterances, store, Json::array(), 100, failed), IsEmpty());
+  again = plan.extend(utterances, store, Json::array(), 100,
+                      {{"shard-00000.h5", {"u1", "u2"}}, {"shard-00001.h5", {"u2"}}});
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_THAT(again[0].ids, ElementsAre("u2"));
+}
+
 TEST(CorpusPlan, KeepsWhatIsPlannedAndAddsGenerations) {
   const fs::path folder = fresh_folder();
   CorpusPlan plan = CorpusPlan::load(folder);
@@ -370,6 +421,43 @@ TEST(CorpusFeatures, FindsUtterancesInAllShards) {
   EXPECT_TRUE(features.read("b", 0).equal(grid(3, 4)));
   EXPECT_EQ(error_of<DataError>([&] { features.read("c", 0); }),
             (folder / "debian").string() + ": no features of utterance \"c\"");
+}
+
+// No file stays open, and one mapping is all that a shard costs.
+TEST(CorpusFeatures, OpensThousandsOfShardsWithFewFilesOpen) {
+  constexpr std::size_t kShards = 3000;
+  const FeatureStore store = FeatureStore::open_or_create(fresh_folder() / "hubert", description());
+  const fs::path corpus = store.corpus_folder("c");
+  CorpusPlan plan = CorpusPlan::load(corpus);
+  plan.extend(utterances_of(std::vector<std::int64_t>(kShards, 320)), store.description(), Json::array(), 1);
+  plan.save();
+  ASSERT_EQ(plan.shards().size(), kShards);
+  // Equal files but for the last: each of an utterance that could not be decoded, which only its sidecar names.
+  const auto write = [&](const ShardPlan& shard, const std::vector<ShardUtterance>& utterances) {
+    const std::vector<FailedUtterance> failed =
+        utterances.empty() ? std::vector<FailedUtterance>{{shard.ids[0], "not audio"}} : std::vector<FailedUtterance>();
+    write_shard(corpus / shard.name, kTaps, StoredType::kFloat16, utterances, failed);
+  };
+  const ShardPlan &first = plan.shards().front(), &last = plan.shards().back();
+  write(first, {});
+  write(last, {utterance(last.ids[0], kTaps, {5, 5}, StoredType::kFloat16)});
+  Json sidecar = read_json(sidecar_path(corpus / first.name));
+  for (std::size_t s = 1; s + 1 < kShards; ++s) {
+    const ShardPlan& shard = plan.shards()[s];
+    fs::create_hard_link(corpus / first.name, corpus / shard.name);
+    sidecar["failed"][0]["id"] = shard.ids[0];
+    std::ofstream(sidecar_path(corpus / shard.name)) << sidecar.dump();  // not flushed, as a store's would be
+  }
+  rlimit old{};
+  ::getrlimit(RLIMIT_NOFILE, &old);
+  const rlimit few{64, old.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &few);
+  const CorpusFeatures features(store, "c");
+  ::setrlimit(RLIMIT_NOFILE, &old);
+  EXPECT_EQ(features.shards().size(), kShards);
+  EXPECT_EQ(features.size(), 1u);
+  EXPECT_NE(features.failure("u1234"), nullptr);
+  EXPECT_TRUE(features.read(last.ids[0], 1).equal(grid(5, 4, StoredType::kFloat16)));
 }
 
 /// A store that had h0 and h2 of "a" and "b" first, then h1 as well: of "a" too, and of the new "c".

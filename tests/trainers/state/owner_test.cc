@@ -125,6 +125,43 @@ TEST(Owner, BelievesTheHeartbeatOfAnotherHost) {
   EXPECT_EQ(Owner::live(folder)["pid"], ::getpid());
 }
 
+// A container with the host's name, whose process numbers mean nothing here.
+TEST(Owner, BelievesTheHeartbeatOfAnotherNamespace) {
+  const fs::path folder = fresh_folder();
+  Json record = own_record(folder);
+  record["pid_namespace"] = "pid:[1]";
+  record["start_time"] = "another";
+  write_record(folder, record);
+  EXPECT_FALSE(Owner::live(folder).is_null());
+  record["heartbeat"] = now_seconds() - 61;
+  write_record(folder, record);
+  EXPECT_TRUE(Owner::live(folder).is_null());
+  record = own_record(folder);
+  record.erase("pid_namespace");  // as older versions write it
+  write_record(folder, record);
+  EXPECT_FALSE(Owner::live(folder).is_null());
+}
+
+TEST(Owner, TellsWhoTookTheFolderOver) {
+  const fs::path folder = fresh_folder();
+  const Owner owner(folder, "strata extract");
+  owner.require();
+  Json record = Owner::live(folder);
+  record["host"] = "node7";
+  record["pid"] = 42;
+  write_record(folder, record);
+  const std::string rest =
+      " took over here, since this job had given no sign of life for 60 s; it ends, lest two write at once. Run it "
+      "again "
+      "when the other is done";
+  EXPECT_EQ(error_of<DataError>([&] { owner.require(); }),
+            folder.string() + ": strata extract (process 42 on node7)" + rest);
+  write_file_atomically(folder / "owner.json", "{");  // nobody's
+  owner.require();
+  fs::remove(folder / "owner.json");
+  EXPECT_EQ(error_of<DataError>([&] { owner.require(); }), folder.string() + ": another job, which has ended," + rest);
+}
+
 TEST(Owner, LeavesTheRecordOfAnotherWhoTookTheFolder) {
   const fs::path folder = fresh_folder();
   {
