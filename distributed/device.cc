@@ -27,10 +27,14 @@ c10::Device choose_device(const std::string& wish, const Communicator& world) {
     throw ConfigError(fmt::format("this machine has {} GPUs and {} ranks, and each rank needs a GPU of its own; start {} ranks a machine, or take \"device\": \"cpu\"",
                                   gpus, world.local_size(), gpus));
   }
+  make_gpus_repeatable();
+  return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(world.local_rank()));
+}
+
+void make_gpus_repeatable() {
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // cuBLAS repeats its results only with a fixed workspace
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setAllowTF32CuDNN(false);
-  return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(world.local_rank()));
 }
 
 std::string cuda_version() {

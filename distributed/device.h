@@ -14,6 +14,9 @@ namespace strata {
 /// seen, or if this machine has more ranks than GPUs: NCCL takes one rank a GPU.
 c10::Device choose_device(const std::string& wish, const Communicator& world);
 
+/// What choose_device does for that, of the process, before anything is computed on a GPU.
+void make_gpus_repeatable();
+
 /// The CUDA that LibTorch was built with, or "none". The program is the same with and without a GPU.
 std::string cuda_version();
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tools/goldens/golden.h"
+#include "tools/goldens/kind.h"
 
 namespace {
 
@@ -19,6 +20,12 @@ const std::map<std::string, strata::GoldenCheck>& checks() {
       {"upstreams", strata::check_upstreams},
   };
   return all;
+}
+
+std::string kind_of(const fs::path& folder) {
+  std::set<std::string> known;
+  for (const auto& [kind, check] : checks()) known.insert(kind);
+  return strata::golden_kind(folder, known);
 }
 
 /// Prints the lines of one kind; returns how many failed.
@@ -42,7 +49,7 @@ std::size_t check_kind(const std::string& kind, const fs::path& folder, std::siz
 
 }  // namespace
 
-/// check_goldens DIR: DIR is one kind's folder, or a tree with a folder a kind.
+/// check_goldens DIR: DIR is one kind's folder, one model of the kind upstreams, or a tree with a folder a kind.
 int main(int argc, char** argv) {
   if (argc != 2 || !fs::is_directory(argv[1])) {
     fmt::print(stderr, "strata: error: {}; usage: tools/check_goldens DIR\n", argc == 2 ? std::string(argv[1]) + " is no folder" : "one folder of fixtures is needed");
@@ -50,14 +57,17 @@ int main(int argc, char** argv) {
   }
   const fs::path given = fs::canonical(argv[1]);
   std::size_t total = 0, failed = 0;
-  if (checks().contains(given.filename().string())) {
-    failed += check_kind(given.filename().string(), given, &total);
+  if (const std::string kind = kind_of(given); !kind.empty()) {
+    failed += check_kind(kind, given, &total);
   } else {
     std::set<fs::path> folders;
     for (const auto& entry : fs::directory_iterator(given)) {
       if (entry.is_directory()) folders.insert(entry.path());
     }
-    for (const fs::path& folder : folders) failed += check_kind(folder.filename().string(), folder, &total);
+    for (const fs::path& folder : folders) {
+      const std::string kind_there = kind_of(folder);
+      failed += check_kind(kind_there.empty() ? folder.filename().string() : kind_there, folder, &total);
+    }
   }
   fmt::print("{} compared, {} failed\n", total, failed);
   if (total == 0) fmt::print(stderr, "strata: error: no fixture was found in {}\n", given.string());

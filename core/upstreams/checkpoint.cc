@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
+#include <map>
+#include <optional>
 #include <vector>
 
 #include "core/base/error.h"
@@ -23,7 +24,6 @@ constexpr const char* kUnusedStarts[] = {"lm_head.",
                                          "projector.",
                                          "layer_weights",
                                          "tdnn.",
-                                         "feature_extractor_head.",
                                          "objective.",
                                          "quantizer.",
                                          "project_hid.",
@@ -38,9 +38,25 @@ constexpr const char* kUnusedStarts[] = {"lm_head.",
                                          "mask_emb",
                                          "w2v_encoder.proj."};
 
-bool is_unused(const std::string& name) {
-  return name.ends_with(".num_batches_tracked") || std::any_of(std::begin(kUnusedStarts), std::end(kUnusedStarts),
-                                                               [&](const char* s) { return name.starts_with(s); });
+// Of the x-vector head; what else begins so is the stem.
+constexpr const char* kUnusedNames[] = {"feature_extractor.weight", "feature_extractor.bias"};
+
+/// The unused part that a weight belongs to, "quantizer.", or its name if it is one by itself; none if it is used.
+std::optional<std::string> unused_part(const std::string& name) {
+  for (const std::string part : kUnusedStarts) {
+    if (name.starts_with(part)) return part.ends_with('.') ? part : name;
+  }
+  const bool whole = std::find(std::begin(kUnusedNames), std::end(kUnusedNames), name) != std::end(kUnusedNames);
+  return whole || name.ends_with(".num_batches_tracked") ? std::optional(name) : std::nullopt;
+}
+
+/// "layer_weights, quantizer.* (3 weights)".
+///   parts  names of the weights by part
+std::string parts_text(const std::map<std::string, std::vector<std::string>>& parts) {
+  std::vector<std::string> texts;
+  for (const auto& [part, names] : parts)
+    texts.push_back(names.size() == 1 ? printable(names.front()) : fmt::format("{}* ({} weights)", part, names.size()));
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 bool is_file(const fs::path& path) {
@@ -91,17 +107,17 @@ NamedTensors read_checkpoint(const fs::path& folder) {
 
 NamedTensors bare_model(NamedTensors tensors, const std::string& prefix, const std::string& place) {
   NamedTensors bare;
-  std::vector<std::string> unused;
+  std::map<std::string, std::vector<std::string>> unused;
   for (auto& [name, tensor] : tensors) {
     const std::string inner = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
-    if (is_unused(inner)) {
-      unused.push_back(name);
+    if (const std::optional<std::string> part = unused_part(inner)) {
+      unused[*part].push_back(inner);
     } else if (!bare.emplace(inner, std::move(tensor)).second) {
       throw ConfigError(fmt::format("{}: weight {} is there twice, with and without \"{}\" before it", place,
                                     printable(inner), prefix));
     }
   }
-  if (!unused.empty()) log_debug("{}: left out, no hidden state depends on them: {}", place, fmt::join(unused, ", "));
+  if (!unused.empty()) log_info("{}: left out, for no hidden state depends on them: {}", place, parts_text(unused));
   return bare;
 }
 

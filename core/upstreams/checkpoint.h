@@ -14,7 +14,7 @@ NamedTensors read_checkpoint(const std::filesystem::path& folder);
 
 /// The weights of the bare model in a checkpoint that may have been saved with a task's head: where names start with
 /// `prefix` ("hubert."), it is taken off; weights of known heads, of pre-training and of masking, which no hidden state
-/// depends on, are left out, and named once in the debug log. `place` is named there.
+/// depends on, are left out, and named once, by parts, in the log. `place` is named there.
 NamedTensors bare_model(NamedTensors tensors, const std::string& prefix, const std::string& place);
 
 }  // namespace strata

@@ -22,6 +22,26 @@ std::string hash_values(const at::Tensor& tensor) {
   return sha256({static_cast<const char*>(plain.const_data_ptr()), plain.nbytes()});
 }
 
+// What `compute` returns; DataError where it takes more memory than there is, since a shorter wave may do.
+template <class Compute>
+std::vector<at::Tensor> within_memory(const at::Tensor& wave, Compute&& compute) {
+  const auto too_little = [&]() -> std::vector<at::Tensor> {
+    throw DataError(
+        fmt::format("there is not enough memory for {:.0f} s of audio; let the upstream compute it in "
+                    "windows, with a smaller window_seconds",
+                    static_cast<double>(wave.size(0)) / kSampleRateHz));
+  };
+  try {
+    return compute();
+  } catch (const std::bad_alloc&) {
+    return too_little();
+  } catch (const c10::Error& e) {  // LibTorch's allocator has no type of its own for it
+    const std::string_view what = e.what_without_backtrace();
+    if (what.find("allocate memory") == what.npos && what.find("out of memory") == what.npos) throw;
+    return too_little();
+  }
+}
+
 }  // namespace
 
 FolderUpstream::FolderUpstream(Model model) : model_(std::move(model)) {
@@ -96,9 +116,11 @@ std::vector<at::Tensor> FolderUpstream::run(const Encoder& encoder, const Window
                                             const std::vector<std::size_t>& taps) const {
   TapCollector collector(model_.spec, taps);
   const at::Tensor input = normalize_wave(wave.to(model_.device), model_.wave_norm);
-  collector.offer(kInput, input.unsqueeze(1));
+  // A copy, for without a norm it is the caller's wave, whose memory may be gone before the features are used.
+  if (collector.wants(kInput)) collector.offer(kInput, input.unsqueeze(1).clone());
   if (!collector.complete()) {
-    const at::Tensor frames = encoder.stem(input);
+    // In 16 bits only within the products: what they are added to stays as fine as the wave.
+    const at::Tensor frames = encoder.stem(input).to(wave.scalar_type());
     collector.offer(kStem, frames);
     if (!collector.complete() && windows.cut(frames.size(0))) {
       run_windows(encoder, windows, frames, wave.size(0), taps, collector);
@@ -107,7 +129,7 @@ std::vector<at::Tensor> FolderUpstream::run(const Encoder& encoder, const Window
     }
   }
   std::vector<at::Tensor> states = std::move(collector).states();
-  for (at::Tensor& state : states) state = state.to(wave.scalar_type());
+  for (at::Tensor& state : states) state = state.to(wave.scalar_type());  // those of products alone, such as "pos"
   return states;
 }
 
@@ -120,22 +142,8 @@ const FolderUpstream::Encoder& FolderUpstream::encoder(at::ScalarType dtype) con
 std::vector<at::Tensor> FolderUpstream::forward(const at::Tensor& wave, const std::vector<std::size_t>& taps) const {
   check_wave(wave);
   const c10::NoGradGuard frozen;
-  const auto too_little = [&]() -> std::vector<at::Tensor> {
-    throw DataError(
-        fmt::format("there is not enough memory for {:.0f} s of audio; let the upstream compute it in "
-                    "windows, with a smaller window_seconds",
-                    static_cast<double>(wave.size(0)) / kSampleRateHz));
-  };
   const Autocast lowered(model_.device, model_.arithmetic);
-  try {
-    return run(encoder(wave.scalar_type()), model_.windows, wave, taps);
-  } catch (const std::bad_alloc&) {
-    return too_little();
-  } catch (const c10::Error& e) {  // LibTorch's allocator has no type of its own for it
-    const std::string_view what = e.what_without_backtrace();
-    if (what.find("allocate memory") == what.npos && what.find("out of memory") == what.npos) throw;
-    return too_little();
-  }
+  return within_memory(wave, [&] { return run(encoder(wave.scalar_type()), model_.windows, wave, taps); });
 }
 
 std::vector<at::Tensor> FolderUpstream::forward_whole(const at::Tensor& wave,
@@ -143,14 +151,14 @@ std::vector<at::Tensor> FolderUpstream::forward_whole(const at::Tensor& wave,
   check_wave(wave);
   const c10::NoGradGuard frozen;
   const Autocast lowered(model_.device, model_.arithmetic);
-  return run(encoder(wave.scalar_type()), {}, wave, taps);
+  return within_memory(wave, [&] { return run(encoder(wave.scalar_type()), {}, wave, taps); });
 }
 
 std::vector<at::Tensor> FolderUpstream::forward_exact(const at::Tensor& wave,
                                                       const std::vector<std::size_t>& taps) const {
   check_wave(wave);
   const c10::NoGradGuard frozen;
-  return run(bind(weights_, wave.scalar_type()), model_.windows, wave, taps);
+  return within_memory(wave, [&] { return run(bind(weights_, wave.scalar_type()), model_.windows, wave, taps); });
 }
 
 std::string FolderUpstream::compute() const {

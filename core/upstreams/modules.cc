@@ -62,6 +62,9 @@ at::Tensor gelu(at::Tensor&& x) {
   return c10::GradMode::is_enabled() ? at::gelu(x.transpose(-1, -2)).transpose(-1, -2) : at::gelu_(x);
 }
 
-at::Tensor add_to(const at::Tensor& x, at::Tensor&& y) { return c10::GradMode::is_enabled() ? x.add(y) : y.add_(x); }
+// Under autocast y is in 16 bits, to which the sum must not be rounded.
+at::Tensor add_to(const at::Tensor& x, at::Tensor&& y) {
+  return c10::GradMode::is_enabled() || x.scalar_type() != y.scalar_type() ? x.add(y) : y.add_(x);
+}
 
 }  // namespace strata

@@ -48,7 +48,7 @@ class LayerNorm {
 /// The exact (erf) GELU. Writes over `x`, which the caller gives up, unless gradients are being recorded.
 at::Tensor gelu(at::Tensor&& x);
 
-/// x + y. Writes over `y`, which the caller gives up, unless gradients are being recorded.
+/// x + y, in the finer of their types. Writes over `y`, which the caller gives up, unless gradients are being recorded.
 at::Tensor add_to(const at::Tensor& x, at::Tensor&& y);
 
 }  // namespace strata

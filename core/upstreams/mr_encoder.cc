@@ -66,7 +66,9 @@ at::Tensor MrEncoder::run(const Block& block, at::Tensor x, TapCollector& taps, 
   return x;
 }
 
-at::Tensor MrEncoder::project(const at::Tensor& frames) const { return projection_(projection_norm_(frames)); }
+at::Tensor MrEncoder::project(const at::Tensor& frames) const {
+  return projection_(projection_norm_(frames)).to(frames.scalar_type());
+}
 
 void MrEncoder::operator()(const at::Tensor& frames, TapCollector& taps) const {
   const at::Tensor x = project(frames);
@@ -81,14 +83,14 @@ void MrEncoder::encode(const at::Tensor& projected, TapCollector& taps, const Dr
     x = run(*encoders_[i], x, taps, dropout);
     skips.push_back(x);
     if (taps.complete()) return;
-    x = down_[i](x);
+    x = down_[i](x).to(x.scalar_type());
     taps.offer(fmt::format("down{}", i), x);
   }
   if (taps.complete()) return;
   x = x.add(run(*middle_, x, taps, dropout));
   taps.offer("m.res", x);
   for (std::size_t i = 0; i < decoders_.size() && !taps.complete(); ++i) {
-    x = up_[i](x);
+    x = up_[i](x).to(x.scalar_type());
     taps.offer(fmt::format("up{}", i), x);
     x = run(*decoders_[i], x, taps, dropout);
     const at::Tensor& skip = skips[skips.size() - 1 - i];

@@ -11,7 +11,8 @@
 namespace strata {
 namespace {
 
-constexpr int kFeaturesVersion = 2;       // 2: stem and positions as matrix products, layers in windows
+// 2: stem and positions as matrix products, layers in windows; 3: the store cuts the decoders' frames as the encoders'
+constexpr int kFeaturesVersion = 3;
 constexpr std::size_t kMostChanges = 16;  // of the frame rate
 constexpr double kFairseqEps = 1e-5;      // of every norm, and of the wave's
 

@@ -20,7 +20,7 @@ void SpeechEncoder::operator()(const at::Tensor& frames, TapCollector& taps) con
 }
 
 at::Tensor SpeechEncoder::project(const at::Tensor& frames) const {
-  return projection_(projection_norm_ ? (*projection_norm_)(frames) : frames);
+  return projection_(projection_norm_ ? (*projection_norm_)(frames) : frames).to(frames.scalar_type());
 }
 
 FeatureSpec encoder_spec(const EncoderConfig& c) {

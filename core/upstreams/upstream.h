@@ -39,7 +39,8 @@ class Upstream {
   ///   wave     [samples] float32 or float64, 16 kHz mono, in [-1, 1], not normalised: the upstream does that itself
   ///   taps     indices into spec().taps; layers above the highest one are not computed
   ///   returns  one contiguous [T, D] per index, in the wave's dtype, on `device()`, without gradients
-  /// Throws DataError if the wave is shorter than `minimum_samples`, ShapeError if it is no such vector.
+  /// Throws DataError if the wave is shorter than `minimum_samples` or so long that memory runs out, ShapeError if it
+  /// is no such vector. What it returns shares no memory with the wave.
   virtual std::vector<at::Tensor> forward(const at::Tensor& wave, const std::vector<std::size_t>& taps) const = 0;
 
   /// Where `forward` computes; the wave may be elsewhere.
@@ -49,7 +50,7 @@ class Upstream {
   /// over all of it takes too long; what that changes is measured against `forward_whole`.
   virtual bool in_windows(std::int64_t) const { return false; }
 
-  /// `forward` without windows, however much memory that takes.
+  /// `forward` without windows. Throws DataError, too, if that takes more memory than there is.
   virtual std::vector<at::Tensor> forward_whole(const at::Tensor& wave, const std::vector<std::size_t>& taps) const {
     return forward(wave, taps);
   }

@@ -95,6 +95,30 @@ TEST(Extract, RecordsWhatAnotherArithmeticChanges) {
   EXPECT_THAT(place.run("extract study.json").err, HasSubstr("the store was made by another upstream under the name"));
 }
 
+// A value that float16 cannot hold must not become infinity in a store.
+TEST(Extract, LeavesOutWhatItsTypeCannotHold) {
+  const Workplace place(8);
+  const auto path = place.folder() / "model/model.safetensors";
+  NamedTensors weights = read_safetensors(path);
+  for (auto& [name, weight] : weights) {
+    weight = weight.clone();
+    if (name.ends_with("layers.1.final_layer_norm.weight")) weight *= 1e6;
+  }
+  write_safetensors(path, weights);
+  Json study = place.read_study();
+  study["upstreams"] = {{"untrained", {{"model", "model"}, {"dtype", "float16"}}}};
+  place.write_study(study);
+  const RunResult run = place.run("extract study.json");
+  EXPECT_EQ(run.code, 3) << run.err;
+  EXPECT_EQ(run.times_in_err("tap h2: its largest value, "), 8) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("utterances.jsonl line 1: utterance \"u000\" is left out: tap h2: its largest value, "));
+  EXPECT_THAT(run.err, HasSubstr("is beyond the range of float16; store this upstream in bfloat16 or float32"));
+  study["upstreams"]["untrained"]["dtype"] = "float32";
+  study["store"] = "wider";
+  place.write_study(study);
+  EXPECT_EQ(place.run("extract study.json").code, 0);
+}
+
 TEST(Extract, RecordsWhatWindowsChange) {
   const Workplace place(24);
   const Json settings = {{"model", "model"}, {"dtype", "float32"}, {"window_seconds", 0.6}, {"context_seconds", 0.1}};

@@ -1,4 +1,5 @@
-// tools/bench extract: audio seconds a second of `strata extract`, beside Hugging Face's on the same files.
+// tools/bench extract: audio seconds a second of `strata extract`, beside Hugging Face's on the same files. On a GPU
+// also how busy it was.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -6,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <vector>
 
 #include "core/base/error.h"
@@ -21,9 +23,24 @@ namespace {
 
 struct Arguments {
   std::string program = std::getenv("STRATA_PROGRAM") ? std::getenv("STRATA_PROGRAM") : "strata";
-  std::string peer, python = "python3", work = "runs/bench_extract", dtype = "float32", device = "cpu";
+  std::string peer, python = "python3", work = "runs/bench_extract", dtype = "float32", compute = "float32",
+                    device = "cpu";
   double seconds = 120, mean = 12;
-  int threads = 2, rounds = 3;
+  int threads = 2, rounds = 3, batch = 4;
+
+  bool on_gpu() const { return device != "cpu"; }
+};
+
+/// One run: its seconds, start-up left out, and on a GPU the share of them, in percent, in which it was computing.
+struct Run {
+  double seconds = 1e30;
+  double gpu_percent = 0;
+};
+
+/// How the peer is run.
+struct PeerRun {
+  int procs = 1;  // processes that share the files and the threads
+  int batch = 1;  // utterances of a batch
 };
 
 /// Multiplications and additions of HuBERT base over an utterance: stem, projection, positions, layers.
@@ -63,43 +80,70 @@ std::vector<std::int64_t> write_audio(const Arguments& given, const fs::path& fo
   return lengths;
 }
 
-/// The seconds that `strata extract` names for its work, without start-up.
-double run_strata(const Arguments& given, const fs::path& work) {
+/// What a command prints, and how busy the GPU was meanwhile.
+struct Watched {
+  std::string out;
+  std::unique_ptr<GpuWatch> gpu;
+};
+
+Watched run_watched(const Arguments& given, const std::string& command) {
+  Watched watched;
+  if (given.on_gpu()) watched.gpu = std::make_unique<GpuWatch>();
+  watched.out = output_of(command);
+  return watched;
+}
+
+// The work is the last that a run does.
+Run run_of(double seconds, const Watched& watched) {
+  return {seconds, watched.gpu ? watched.gpu->mean_percent(seconds) : 0};
+}
+
+/// By the seconds that `strata extract` names for its work.
+Run run_strata(const Arguments& given, const fs::path& work) {
   fs::remove_all(work / "store");
-  const std::string out = output_of(
-      fmt::format("{} --quiet extract {} --threads {}", given.program, (work / "study.json").string(), given.threads));
-  const std::size_t at = out.rfind(" in ");
-  if (at == std::string::npos) throw DataError("strata extract says nothing of its time: " + out);
-  return std::strtod(out.c_str() + at + 4, nullptr);
+  const Watched watched = run_watched(given, fmt::format("{} --quiet extract {} --threads {}", given.program,
+                                                         (work / "study.json").string(), given.threads));
+  const std::size_t at = watched.out.rfind(" in ");
+  if (at == std::string::npos) throw DataError("strata extract says nothing of its time: " + watched.out);
+  return run_of(std::strtod(watched.out.c_str() + at + 4, nullptr), watched);
 }
 
-/// The wall time of the peer's one run, model loading and warm-up left out.
-///   procs  processes that share the files and the threads
-double run_peer(const Arguments& given, const fs::path& work, int procs) {
-  const Json result = last_line(output_of(
-      fmt::format("{} {} --wavs {} --threads {} --procs {} --reps 1 --dtype {} --device {} --no-machine --out {}",
-                  given.python, given.peer, (work / "audio" / "files.txt").string(), given.threads, procs, given.dtype,
-                  given.device, (work / "peer").string())));
-  return result.at("runs").at(0).at("wall").get<double>();
+/// By the wall time of its one run, model loading and warm-up left out.
+Run run_peer(const Arguments& given, const fs::path& work, const PeerRun& way) {
+  const std::string amp = given.compute == "float32" ? "" : " --amp " + given.compute;
+  const Watched watched = run_watched(
+      given,
+      fmt::format(
+          "{} {} --wavs {} --threads {} --procs {} --batch {} --reps 1 --dtype {} --device {}{} --no-machine --out {}",
+          given.python, given.peer, (work / "audio" / "files.txt").string(), given.threads, way.procs, way.batch,
+          given.dtype, given.device, amp, (work / "peer").string()));
+  return run_of(last_line(watched.out).at("runs").at(0).at("wall").get<double>(), watched);
 }
 
-/// In how many processes the peer is run: as one, and as many as there are threads.
-std::vector<int> peer_configurations(const Arguments& given) {
+/// As one process, with batches of one and of more, and on a CPU as many processes as there are threads.
+std::vector<PeerRun> peer_configurations(const Arguments& given) {
   if (given.peer.empty()) return {};
-  if (given.threads == 1 || given.device != "cpu") return {1};
-  return {1, given.threads};
+  std::vector<PeerRun> ways = {{1, 1}};
+  if (given.batch > 1) ways.push_back({1, given.batch});
+  if (given.threads > 1 && !given.on_gpu()) ways.push_back({given.threads, 1});
+  return ways;
+}
+
+std::string busy_text(const Arguments& given, const Run& run) {
+  return given.on_gpu() ? fmt::format(" (GPU busy {:.0f} %)", run.gpu_percent) : "";
 }
 
 void prepare(const Arguments& given, const fs::path& work) {
   if (!fs::exists(work / "model" / "config.json")) write_untrained_hubert(work / "model", {});
-  const Json study = {{"name", "bench"},
-                      {"output", "output"},
-                      {"store", "store"},
-                      {"device", given.device},
-                      {"corpora", {{"noise", "audio"}}},
-                      {"upstreams", {{"hubert", {{"model", "model"}, {"dtype", given.dtype}}}}},
-                      {"tasks", Json::object()},
-                      {"sweep", Json::array()}};
+  const Json study = {
+      {"name", "bench"},
+      {"output", "output"},
+      {"store", "store"},
+      {"device", given.device},
+      {"corpora", {{"noise", "audio"}}},
+      {"upstreams", {{"hubert", {{"model", "model"}, {"dtype", given.dtype}, {"compute", given.compute}}}}},
+      {"tasks", Json::object()},
+      {"sweep", Json::array()}};
   write_file_atomically(work / "study.json", study.dump(1));
 }
 
@@ -112,40 +156,51 @@ void bench(const Arguments& given) {
     audio += static_cast<double>(samples) / 16000;
     flops += flops_of(samples);
   }
-  fmt::print("{} utterances, {:.1f} s of audio, {:.2f} GFLOP a second of it; {} threads, features in {}\n",
-             lengths.size(), audio, flops / audio / 1e9, given.threads, given.dtype);
-  double peak = 0, ours = 1e30, theirs = 1e30;
+  fmt::print(
+      "{} utterances, {:.1f} s of audio, {:.2f} GFLOP a second of it; {} threads, computed in {}, features in {}\n",
+      lengths.size(), audio, flops / audio / 1e9, given.threads, given.compute, given.dtype);
+  double peak = 0;
+  Run ours, theirs;
+  const auto keep_best = [](Run& best, const Run& run) {
+    if (run.seconds < best.seconds) best = run;
+  };
   for (int round = 0; round < given.rounds; ++round) {
     peak = std::max(peak, gemm_peak(given.threads, c10::Device(given.device)));
-    const double strata = run_strata(given, work);
-    fmt::print("round {}: strata {:.2f} audio s/s", round + 1, audio / strata);
-    ours = std::min(ours, strata);
-    for (const int procs : peer_configurations(given)) {
-      const double peer = run_peer(given, work, procs);
-      fmt::print(", peer in {} processes of {} threads {:.2f}", procs, given.threads / procs, audio / peer);
-      theirs = std::min(theirs, peer);
+    const Run strata = run_strata(given, work);
+    fmt::print("round {}: strata {:.2f} audio s/s{}", round + 1, audio / strata.seconds, busy_text(given, strata));
+    keep_best(ours, strata);
+    for (const PeerRun& way : peer_configurations(given)) {
+      const Run peer = run_peer(given, work, way);
+      fmt::print(", peer in {} processes of {} threads, batches of {}, {:.2f}{}", way.procs, given.threads / way.procs,
+                 way.batch, audio / peer.seconds, busy_text(given, peer));
+      keep_best(theirs, peer);
     }
     peak = std::max(peak, gemm_peak(given.threads, c10::Device(given.device)));
-    fmt::print("; peak of matrix products {:.1f} GFLOP/s\n", peak);
+    fmt::print("; peak of float32 matrix products {:.1f} GFLOP/s\n", peak);
     std::fflush(stdout);
   }
   const auto fraction = [&](double seconds) { return flops / seconds / 1e9 / peak; };
   Json result = {{"name", "extract"},
                  {"threads", given.threads},
                  {"dtype", given.dtype},
+                 {"compute", given.compute},
                  {"device", given.device},
                  {"audio_s", audio},
                  {"gemm_fp32_gflops", peak},
-                 {"audio_per_s", audio / ours},
-                 {"gflops", flops / ours / 1e9},
-                 {"fraction_of_peak", fraction(ours)}};
-  fmt::print("strata: {:.2f} audio s/s, {:.0f} GFLOP/s, {:.0f} % of peak\n", audio / ours, flops / ours / 1e9,
-             100 * fraction(ours));
+                 {"audio_per_s", audio / ours.seconds},
+                 {"gflops", flops / ours.seconds / 1e9},
+                 {"fraction_of_peak", fraction(ours.seconds)}};
+  fmt::print("strata: {:.2f} audio s/s, {:.0f} GFLOP/s, {:.0f} % of the float32 peak{}\n", audio / ours.seconds,
+             flops / ours.seconds / 1e9, 100 * fraction(ours.seconds), busy_text(given, ours));
+  if (given.on_gpu()) result["gpu_busy_percent"] = ours.gpu_percent;
   if (!given.peer.empty()) {
-    fmt::print("peer at its best: {:.2f} audio s/s, {:.0f} % of peak; strata is {:.2f} times as fast\n", audio / theirs,
-               100 * fraction(theirs), theirs / ours);
-    result.update(
-        {{"peer_audio_per_s", audio / theirs}, {"peer_fraction_of_peak", fraction(theirs)}, {"ratio", theirs / ours}});
+    const double ratio = theirs.seconds / ours.seconds;
+    fmt::print("peer at its best: {:.2f} audio s/s, {:.0f} % of that peak{}; strata is {:.2f} times as fast\n",
+               audio / theirs.seconds, 100 * fraction(theirs.seconds), busy_text(given, theirs), ratio);
+    result.update({{"peer_audio_per_s", audio / theirs.seconds},
+                   {"peer_fraction_of_peak", fraction(theirs.seconds)},
+                   {"ratio", ratio}});
+    if (given.on_gpu()) result["peer_gpu_busy_percent"] = theirs.gpu_percent;
   }
   fs::remove_all(work / "store");
   fs::remove_all(work / "peer");
@@ -159,13 +214,19 @@ int main(int argc, char** argv) {
   strata::Arguments given;
   CLI::App app(
       "Speed of strata extract on noise, with a HuBERT base of random weights; alternating with a peer (as one "
-      "process, and as one a thread), best of the rounds.");
-  app.add_option("--peer", given.peer,
-                 "Python script of a peer that takes --wavs, --threads, --procs, --reps, --dtype, --out, as Hugging "
-                 "Face's extraction");
+      "process, with and without batches, and as one process a thread), best of the rounds. On a GPU nvidia-smi is "
+      "asked "
+      "how busy it is.");
+  app.add_option(
+      "--peer", given.peer,
+      "Python script of a peer that takes --wavs, --threads, --procs, --batch, --reps, --dtype, --amp, --out, "
+      "as Hugging Face's extraction");
   app.add_option("--python", given.python, "the Python that runs it");
   app.add_option("--work", given.work, "folder for audio, model and features");
   app.add_option("--dtype", given.dtype, "of the stored features")->check(CLI::IsMember({"float32", "float16"}));
+  app.add_option("--compute", given.compute, "arithmetic of the large products; the peer's --amp")
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
+  app.add_option("--batch", given.batch, "utterances of the peer's batches; 1: it is run without");
   app.add_option("--device", given.device, "of both; its peak is measured")->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--seconds", given.seconds, "of audio");
   app.add_option("--mean", given.mean, "seconds of an utterance");

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/base/error.h"
 
@@ -46,6 +47,39 @@ std::string output_of(const std::string& command) {
   while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
   if (::pclose(pipe) != 0) throw DataError("it failed: " + command);
   return text;
+}
+
+GpuWatch::GpuWatch() {
+  thread_ = std::thread([this] {
+    while (!done_) {
+      try {
+        const std::string text =
+            output_of("nvidia-smi -i 0 --query-gpu=utilization.gpu --format=csv,noheader,nounits 2>/dev/null");
+        samples_.emplace_back(Clock::now(), std::strtod(text.c_str(), nullptr));
+      } catch (const DataError&) {
+        return;  // there is no nvidia-smi
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+  });
+}
+
+GpuWatch::~GpuWatch() {
+  done_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+double GpuWatch::mean_percent(double seconds) {
+  const auto end = Clock::now();
+  done_ = true;
+  if (thread_.joinable()) thread_.join();
+  double sum = 0, count = 0;
+  for (const auto& [time, percent] : samples_) {
+    if (std::chrono::duration<double>(end - time).count() > seconds) continue;
+    sum += percent;
+    ++count;
+  }
+  return sum / count;
 }
 
 Json last_line(const std::string& text) {

@@ -2,8 +2,11 @@
 
 #include <c10/core/Device.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/config/json.h"
@@ -19,6 +22,22 @@ double median(std::vector<double> values);
 /// GFLOP/s of a large float32 product of matrices: what any dense model is held against. The best of seven.
 /// Sets the number of intra-op threads.
 double gemm_peak(int threads, c10::Device device = c10::kCPU);
+
+/// Asks nvidia-smi, until it is destroyed, five times a second how busy the first GPU is.
+class GpuWatch {
+ public:
+  GpuWatch();
+  ~GpuWatch();
+  GpuWatch(GpuWatch&&) = delete;
+
+  /// The mean over the last `seconds`; NaN if nothing was heard. Ends the watch.
+  double mean_percent(double seconds);
+
+ private:
+  std::atomic<bool> done_ = false;
+  std::vector<std::pair<std::chrono::steady_clock::time_point, double>> samples_;
+  std::thread thread_;
+};
 
 /// What a shell command prints. Throws DataError that names it if it fails.
 std::string output_of(const std::string& command);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/config/overrides.h"
 #include "core/tensor/safetensors.h"
 #include "data/audio/audio.h"
@@ -47,6 +48,9 @@ int encode(const Arguments& given, const ModelSearch& search) {
   for (const std::string& path : given.audio) {
     std::vector<float> samples = read_audio(path);
     const at::Tensor wave = at::from_blob(samples.data(), {static_cast<std::int64_t>(samples.size())}, at::kFloat);
+    if (upstream->in_windows(wave.size(0)))
+      log_info("encode: {}: its {:.0f} s are computed in windows; --set window_seconds=0 computes them as a whole",
+               path, static_cast<double>(wave.size(0)) / kSampleRateHz);
     const std::vector<at::Tensor> features = upstream->forward(wave, taps);
     for (std::size_t t = 0; t < taps.size(); ++t) {
       const std::string key = fs::path(path).stem().string() + "/" + names[t];

@@ -35,6 +35,7 @@
 #include "distributed/work_server.h"
 #include "trainers/extract/changes.h"
 #include "trainers/extract/long_utterances.h"
+#include "trainers/extract/stored_features.h"
 #include "trainers/state/owner.h"
 
 namespace strata {
@@ -262,8 +263,9 @@ struct UnitFeatures {
 ///   taps  of the upstream
 std::vector<at::Tensor> compute(const Job& job, const std::vector<std::size_t>& taps, std::vector<float>& audio) {
   const at::Tensor wave = at::from_blob(audio.data(), {static_cast<std::int64_t>(audio.size())}, at::kFloat);
-  std::vector<at::Tensor> features = job.upstream->forward(wave, taps);
-  for (at::Tensor& tap : features) tap = tap.to(scalar_type(job.store->description().type)).to(at::kCPU).contiguous();
+  const hdf5::StoredType type = job.store->description().type;
+  std::vector<at::Tensor> features = features_to_store(*job.upstream, wave, taps, type);
+  for (at::Tensor& tap : features) tap = tap.to(scalar_type(type)).to(at::kCPU).contiguous();
   return features;
 }
 

@@ -25,24 +25,6 @@ std::int64_t samples_to_measure(const Upstream& upstream, std::int64_t samples) 
   return std::min(samples, cut + cut / 4);
 }
 
-/// True if the record is there, of these utterances, and of these taps if any could be measured; one that is broken is
-/// made anew.
-bool is_recorded(const fs::path& path, const std::vector<std::string>& ids, const Upstream& upstream,
-                 const std::vector<std::size_t>& taps) {
-  try {
-    if (!fs::exists(path)) return false;
-    const Json record = read_json(path);
-    if (record.at("utterances") != Json(ids)) return false;
-    return !record.contains("change") || std::all_of(taps.begin(), taps.end(), [&](std::size_t tap) {
-      return record.at("change").contains(upstream.spec().taps[tap].name);
-    });
-  } catch (const Json::exception&) {
-    return false;
-  } catch (const ConfigError&) {
-    return false;
-  }
-}
-
 }  // namespace
 
 Json measure_windows(const Upstream& upstream, const std::vector<std::size_t>& taps, const at::Tensor& wave) {
@@ -58,22 +40,26 @@ void record_long_utterances(const fs::path& corpus_folder, const Upstream& upstr
   }
   if (ids.empty()) return;
   const fs::path path = corpus_folder / kFile;
-  if (is_recorded(path, ids, upstream, taps)) return;
   Json record = {{"utterances", ids}};
+  if (is_recorded(path, record, upstream, taps)) return;
+  std::string reason = "none of them is as long as the manifest says";
   for (const std::string& id : ids) {
     try {
       std::vector<float> audio = read(id);
       const std::int64_t samples = samples_to_measure(upstream, static_cast<std::int64_t>(audio.size()));
-      if (!upstream.in_windows(samples)) continue;  // shorter than the manifest says
+      if (!upstream.in_windows(samples)) continue;
       log_info("extract: {} utterances are computed in windows; measuring what that changes on {:.0f} s of \"{}\"",
                ids.size(), static_cast<double>(samples) / kSampleRateHz, id);
-      record["measured_on"] = id;
-      record["measured_samples"] = samples;
-      record["change"] = measure_windows(upstream, taps, at::from_blob(audio.data(), {samples}, at::kFloat));
+      const Json change = measure_windows(upstream, taps, at::from_blob(audio.data(), {samples}, at::kFloat));
+      record.update({{"measured_on", id}, {"measured_samples", samples}, {"change", change}});
       break;
-    } catch (const DataError&) {
-      // It is left out when its turn comes, with this reason.
+    } catch (const DataError& e) {
+      reason = e.what();  // it is left out when its turn comes, or is measured on another one
     }
+  }
+  if (!record.contains("change")) {
+    record["not_measured"] = reason;
+    log_warning("extract: {}: what windows change was not measured: {}", corpus_folder.filename().string(), reason);
   }
   write_file_atomically(path, record.dump(1) + "\n");
 }
@@ -84,7 +70,8 @@ std::string long_utterances_text(const fs::path& path) {
   if (!record.contains("utterances") || !record["utterances"].is_array() || !(change.is_null() || change.is_object())) {
     throw DataError(fmt::format("{}: not a record of long utterances; `strata extract` makes it anew", path.string()));
   }
-  return fmt::format("{} utterances are computed in windows: {}", record["utterances"].size(), change.dump());
+  return fmt::format("{} utterances are computed in windows: {}", record["utterances"].size(),
+                     change.is_null() ? "what that changes was not measured" : change.dump());
 }
 
 }  // namespace strata

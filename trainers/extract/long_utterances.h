@@ -16,8 +16,8 @@ namespace strata {
 Json measure_windows(const Upstream& upstream, const std::vector<std::size_t>& taps, const at::Tensor& wave);
 
 /// Writes CORPUS/long-utterances.json in the store, if there are utterances that `upstream` computes in windows: their
-/// ids, and `measure_windows` on the start, a quarter longer than a window, of the first that can be decoded. It is
-/// written when it is not there, names other utterances or lacks a tap.
+/// ids, and `measure_windows` on the start, a quarter longer than a window, of the first that can be computed as a
+/// whole, or "not_measured", why none can. It is written when it is not there, names other utterances or lacks a tap.
 ///   read  the treated audio of an utterance; throws DataError
 void record_long_utterances(const std::filesystem::path& corpus_folder, const Upstream& upstream,
                             const std::vector<std::size_t>& taps, const std::vector<PlannedUtterance>& utterances,

@@ -17,6 +17,7 @@
 #include "core/tensor/safetensors.h"
 #include "data/store/int8.h"
 #include "trainers/extract/extract.h"
+#include "trainers/extract/stored_features.h"
 #include "trainers/study/expand.h"
 
 namespace strata {
@@ -141,7 +142,7 @@ std::vector<at::Tensor> Predictor::features(const at::Tensor& wave) const {
   std::int64_t shortest = std::numeric_limits<std::int64_t>::max();
   std::vector<std::vector<at::Tensor>> layers;
   for (const Source& s : sources_) {
-    layers.push_back(s.upstream->forward(wave, s.taps));
+    layers.push_back(features_to_store(*s.upstream, wave, s.taps, s.type));
     for (std::size_t l = 0; l < s.taps.size(); ++l) {
       at::Tensor& frames = layers.back()[l];
       frames = alignment_->apply(as_read(frames, s.type), s.upstream->spec().taps[s.taps[l]]).to(at::kFloat);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "distributed/device.h"
 #include "tests/core/upstreams/random_model.h"
 
 namespace strata {
@@ -19,7 +20,10 @@ double relative_rms(const at::Tensor& got, const at::Tensor& want) {
   return std::sqrt(((got - want).square().mean() / want.square().mean()).item<double>());
 }
 
-class OnAGpu : public testing::TestWithParam<std::string> {};
+class OnAGpu : public testing::TestWithParam<std::string> {
+ protected:
+  static void SetUpTestSuite() { make_gpus_repeatable(); }
+};
 
 TEST_P(OnAGpu, HasTheNumbersOfTheCpu) {
   for (std::uint64_t seed = 0; seed < kModels; ++seed) {

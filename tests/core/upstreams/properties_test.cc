@@ -1,6 +1,8 @@
 // What holds for every model of every family: shown on models with random sizes and switches.
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/record_function.h>
+#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -158,6 +160,40 @@ TEST_P(EveryFamily, DoesNotComputeTheLayersAboveTheHighestTap) {
     }
     EXPECT_EQ(computed({taps.size() - 1, 1, 0}), computed({1}));
   }
+}
+
+double peak(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+// Against the way of gradients in float64, which packs nothing and computes an utterance in one piece. So many frames
+// are several of all blocks: of the stem, of attention with positions, of the feed-forward's frames.
+TEST_P(EveryFamily, OfRealWidthsHasTheNumbersOfTheDefinition) {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    const RandomModel model(GetParam(), seed, RandomModel::Size::kWide);
+    SCOPED_TRACE(model.config().dump());
+    const auto upstream = model.open();
+    const std::vector<std::size_t> taps = all_taps(*upstream);
+    RandomStream random({seed, 3});
+    const at::Tensor wave = random_wave(96000 + random.below(102400), seed);  // 299 to 619 frames
+    const c10::AutoGradMode recording(true);
+    const auto exact = upstream->forward_with(upstream->weights(), wave.to(at::kDouble), taps);
+    const auto got = upstream->forward(wave, taps), in_float64 = upstream->forward(wave.to(at::kDouble), taps);
+    for (const std::size_t tap : taps) {
+      const std::string& name = upstream->spec().taps[tap].name;
+      EXPECT_LE(peak(in_float64[tap] - exact[tap]), 1e-11 * peak(exact[tap])) << name;
+      EXPECT_LE(peak(got[tap].to(at::kDouble) - exact[tap]), 5e-6 * peak(exact[tap])) << name;
+    }
+  }
+}
+
+// Without a norm the wave enters the model as it is, and its memory is the caller's.
+TEST_P(EveryFamily, KeepsNothingOfTheWave) {
+  const auto upstream = RandomModel(GetParam(), 0).open({{"wave_norm", "none"}});
+  const at::Tensor wave = random_wave(upstream->minimum_samples() + 3000, 0), copy = wave.clone();
+  const std::vector<at::Tensor> states = upstream->forward(wave, all_taps(*upstream));
+  wave.fill_(7);
+  const std::vector<at::Tensor> again = upstream->forward(copy, all_taps(*upstream));
+  for (std::size_t tap = 0; tap < states.size(); ++tap)
+    EXPECT_TRUE(states[tap].equal(again[tap])) << upstream->spec().taps[tap].name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Random, EveryFamily, testing::ValuesIn(RandomModel::families()), [](const auto& info) {

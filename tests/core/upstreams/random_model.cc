@@ -18,9 +18,11 @@ const std::vector<std::vector<std::int64_t>> kRatios = {{1, 2}, {1, 1}, {2, 3}, 
 
 }  // namespace
 
-RandomModel::RandomModel(const std::string& family, std::uint64_t seed) : random_({seed, key_of(family)}) {
+RandomModel::RandomModel(const std::string& family, std::uint64_t seed, Size size) : random_({seed, key_of(family)}) {
   choose_stem();
   choose_sizes();
+  if (size == Size::kWide) widen(seed);
+  config_ = {{"conv_dim", dims_}, {"conv_kernel", kernels_}, {"conv_stride", strides_}, {"conv_bias", bias_}};
   if (family == "mr-hubert") {
     multi_resolution();
   } else {
@@ -55,7 +57,6 @@ void RandomModel::choose_stem() {
   for (std::size_t i = 0; i < kernels_.size(); ++i) dims_.push_back(between(1, 9));
   bias_ = maybe();
   layer_stem_ = maybe();
-  config_ = {{"conv_dim", dims_}, {"conv_kernel", kernels_}, {"conv_stride", strides_}, {"conv_bias", bias_}};
 }
 
 void RandomModel::choose_sizes() {
@@ -65,6 +66,17 @@ void RandomModel::choose_sizes() {
   groups_ = one_of({1, 2, 4});  // divides the width
   position_ = between(1, 20);
   pre_norm_ = maybe();
+}
+
+void RandomModel::widen(std::uint64_t seed) {
+  kernels_ = {10, 3, 3, 3, 3, 2, 2};
+  strides_ = {5, 2, 2, 2, 2, 2, 2};
+  dims_.assign(kernels_.size(), 64);
+  layer_stem_ = seed % 2 == 1;
+  heads_ = one_of({2, 4});
+  width_ = one_of({64, 96, 128});
+  inner_ = between(64, 256);
+  position_ = between(1, 64);
 }
 
 void RandomModel::weight(const std::string& name, const std::vector<std::int64_t>& shape) {

@@ -17,7 +17,12 @@ namespace strata {
 /// must cope with, one combination after the other.
 class RandomModel {
  public:
-  RandomModel(const std::string& family, std::uint64_t seed);
+  /// kSmall: of few channels, whatever is allowed. kWide: at least 64 channels and the stem of published models, so
+  /// that the kernels for real sizes (packed products, paired convolutions) compute it; seeds take group and layer stem
+  /// in turn.
+  enum class Size { kSmall, kWide };
+
+  RandomModel(const std::string& family, std::uint64_t seed, Size size = Size::kSmall);
 
   /// Writes it as a folder and opens that.
   std::unique_ptr<Upstream> open(const Json& options = Json::object(), c10::Device device = c10::kCPU) const;
@@ -37,6 +42,7 @@ class RandomModel {
 
   void choose_stem();
   void choose_sizes();
+  void widen(std::uint64_t seed);
   void speech(const std::string& family);
   void multi_resolution();
 
