@@ -47,6 +47,7 @@ TEST_F(PretrainProgram, TrainsOnceAndItsModelsAreUpstreams) {
   EXPECT_THAT(run.out,
               HasSubstr("output/pretrain: 2 models, 0 done before, 2 done now; 0 utterances could not be decoded"));
   EXPECT_THAT(run.err, HasSubstr("12 are held out"));
+  EXPECT_EQ(run.times_in_err("first: step 10 of 20: on dev loss "), 1) << run.err;
   const auto made = weights("output");
   EXPECT_EQ(made.size(), 2U);
   const std::string card = place_.read("output/pretrain/models/second/CARD.md");

@@ -18,8 +18,10 @@ struct Measure {
   double scale;
   int digits;
 };
-constexpr Measure kMeasures[] = {
-    {"loss", "loss", 1, 4}, {"accuracy", "accuracy %", 100, 1}, {"target_spread", "target spread", 1, 3}};
+constexpr Measure kMeasures[] = {{"loss", "loss", 1, 4},
+                                 {"accuracy", "accuracy %", 100, 1},
+                                 {"target_spread", "target spread", 1, 3},
+                                 {"prediction_spread", "prediction spread", 1, 3}};
 
 std::string shown(const Json& sums, const Measure& measure) {
   const auto found = sums.find(measure.key);

@@ -73,11 +73,13 @@ TEST(Card, WithoutDevTheCurveIsThatOfTraining) {
 
 TEST(Card, OfATeacherTheSpreadIsToldAndNoAccuracy) {
   CardFacts f = facts();
-  f.history = {{{"event", "step"}, {"step", 50}, {"loss", 4.5}, {"target_spread", 0.5}},
+  f.history = {{{"event", "step"}, {"step", 50}, {"loss", 4.5}, {"target_spread", 0.5}, {"prediction_spread", 0.25}},
                {{"event", "evaluation"}, {"step", 50}, {"dev", {{"loss", 4.25}, {"target_spread", 0.625}}}}};
-  EXPECT_THAT(model_card(f), HasSubstr("| step | train loss | train target spread | dev loss | dev target spread |\n"
-                                       "| ---: | ---: | ---: | ---: | ---: |\n"
-                                       "| 50 | 4.5000 | 0.500 | 4.2500 | 0.625 |\n"));
+  EXPECT_THAT(model_card(f),
+              HasSubstr("| step | train loss | train target spread | train prediction spread | dev loss | "
+                        "dev target spread |\n"
+                        "| ---: | ---: | ---: | ---: | ---: | ---: |\n"
+                        "| 50 | 4.5000 | 0.500 | 0.250 | 4.2500 | 0.625 |\n"));
 }
 
 TEST(Card, TellsOfTheModelsThatTheUnitsComeFrom) {
