@@ -125,7 +125,12 @@ class Data2VecObjective : public Objective {
     const at::Tensor targets =
         average_targets(teacher_.feed_forward_outputs(encoded.projected, options_.top_layers)).index_select(0, masked);
     const auto weight = static_cast<double>(masked.size(0));
-    return {regression_loss(predicted, targets, options_.beta), weight, 0.0, 0.0, weight * column_spread(targets)};
+    ObjectiveSums sums;
+    sums.loss = regression_loss(predicted, targets, options_.beta);
+    sums.weight = weight;
+    sums.target_spread = weight * column_spread(targets);
+    sums.prediction_spread = weight * column_spread(predicted.detach());
+    return sums;
   }
 
   Data2VecOptions options_;

@@ -13,6 +13,7 @@ void ObjectiveSums::add(const ObjectiveSums& other) {
   predicted += other.predicted;
   correct += other.correct;
   target_spread += other.target_spread;
+  prediction_spread += other.prediction_spread;
 }
 
 void Objective::load_state(const NamedTensors& state) {

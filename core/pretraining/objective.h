@@ -31,12 +31,13 @@ struct Pass {
 /// Sums over some utterances, to be added up over all utterances and the ranks of a step. The step's loss is the sum of
 /// the losses over the sum of the weights.
 struct ObjectiveSums {
-  at::Tensor loss;           // scalar, with its graph
-  double weight = 0.0;       // terms of the loss: masked frames
-  double predicted = 0.0;    // frames whose unit was to be guessed; 0 where there are no units
-  double correct = 0.0;      // of them
-  double target_spread = 0;  // weight times the mean over the columns of the targets' standard deviation over time:
-                             // near 0 when a teacher has collapsed; 0 where there is no teacher
+  at::Tensor loss;               // scalar, with its graph
+  double weight = 0.0;           // terms of the loss: masked frames
+  double predicted = 0.0;        // frames whose unit was to be guessed; 0 where there are no units
+  double correct = 0.0;          // of them
+  double target_spread = 0;      // weight times the mean over the columns of the targets' standard deviation over time:
+                                 // near 0 when a teacher has collapsed; 0 where there is no teacher
+  double prediction_spread = 0;  // the same of what the student says there: near 0 when it says one thing of all frames
 
   void add(const ObjectiveSums& other);
 };

@@ -19,7 +19,8 @@ at::Tensor average_targets(const std::vector<at::Tensor>& layers);
 ///   predicted, targets  [N, D]
 at::Tensor regression_loss(const at::Tensor& predicted, const at::Tensor& targets, double beta);
 
-/// The mean over the columns of sqrt(variance over the rows + 1e-6), biased variance (fairseq's `target_var`).
+/// The mean over the columns of sqrt(variance over the rows + 1e-6), biased variance (fairseq's `target_var` and
+/// `pred_var`).
 double column_spread(const at::Tensor& rows);
 
 }  // namespace strata

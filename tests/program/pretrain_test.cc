@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "core/base/hash.h"
 #include "tests/program/program.h"
 
 namespace strata {
@@ -46,12 +47,17 @@ TEST_F(PretrainProgram, TrainsOnceAndItsModelsAreUpstreams) {
   EXPECT_THAT(run.out,
               HasSubstr("output/pretrain: 2 models, 0 done before, 2 done now; 0 utterances could not be decoded"));
   EXPECT_THAT(run.err, HasSubstr("12 are held out"));
+  EXPECT_EQ(run.times_in_err("first: step 10 of 20: on dev loss "), 1) << run.err;
   const auto made = weights("output");
   EXPECT_EQ(made.size(), 2U);
   const std::string card = place_.read("output/pretrain/models/second/CARD.md");
   for (const char* text :
-       {"Licence of the speech: none: made up", "of first/h1", "12 held out", "utterances of manifests to train on", "pretrain pretrain.json", "| 10 | "})
+       {"Licence of the speech: none: made up", "of first/h1", "12 held out", "utterances of manifests to train on",
+        "\n    mpirun -np 2 strata pretrain pretrain.json\n", "| 10 | ", "the utterances of `*/*.test`. These",
+        "## first, which the units come from", "20 steps of at most 3.0 s"})
     EXPECT_THAT(card, HasSubstr(text));
+  EXPECT_THAT(card, HasSubstr("SHA-256 of model.safetensors: " +
+                              sha256_of_file(place_.folder() / "output/pretrain/models/second/model.safetensors")));
 
   run = place_.run("pretrain pretrain.json");
   EXPECT_EQ(run.code, 0) << run.err;

@@ -290,6 +290,17 @@ class Pretraining {
     log_info("{}: {} steps, {:.0f} s", folder.string(), trainer.step(), trainer.seconds());
   }
 
+  /// The records of the study's models that the units come from, the nearest first.
+  std::vector<Json> unit_models_of(const PretrainModel& model) const {
+    std::vector<Json> records;
+    std::string source = model.units.model;
+    while (fingerprints_.contains(source)) {
+      records.push_back(read_json(model_folder(source) / "pretrain.json"));
+      source = records.back().at("model").at("units").value("model", "");
+    }
+    return records;
+  }
+
   void write_beside(const PretrainModel& model, const Objective& objective, const Pretrainer& trainer,
                     const PretrainData& data, const std::string& fingerprint, const fs::path& beside) const {
     fs::remove_all(beside);
@@ -312,7 +323,9 @@ class Pretraining {
     facts.train_hours = hours(data.train);
     facts.dev_hours = hours(data.dev);
     facts.units = data.units != nullptr ? data.units->record() : Json();
+    facts.unit_models = unit_models_of(model);
     facts.parameters = trainer.parameters();
+    facts.weights_sha256 = sha256_of_file(beside / "model.safetensors");
     facts.history = trainer.history();
     facts.seconds = trainer.seconds();
     facts.provenance = options_.provenance;

@@ -25,6 +25,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kValidationStep = std::numeric_limits<std::uint64_t>::max();
 
+// fairseq's limits for data2vec (`min_target_var`, `min_pred_var`), below which it gives up; the targets start near 1.
+constexpr double kLeastTargetSpread = 0.1, kLeastPredictionSpread = 0.01;
+
 /// A section of a PretrainModel, whose keys were checked when the study was read.
 FieldReader part(const PretrainModel& model, const Json& value, const char* key) {
   return FieldReader(value, "the model " + model.name, std::string("/") + key);
@@ -34,6 +37,18 @@ std::vector<std::int64_t> lengths_of(const PretrainData& data) {
   std::vector<std::int64_t> lengths;
   for (const std::size_t u : data.train) lengths.push_back(std::min(data.speech->samples(u), data.max_samples));
   return lengths;
+}
+
+/// ", accuracy 12.5%", and so on: what `means` has besides the loss.
+std::string measures_text(const Json& means) {
+  std::string text;
+  if (means.contains("accuracy")) text += fmt::format(", accuracy {:.1f}%", 100 * means.at("accuracy").get<double>());
+  for (const auto& [key, name] :
+       {std::pair{"target_spread", "targets"}, std::pair{"prediction_spread", "predictions"}}) {
+    if (means.contains(key) && means.at(key).is_number())
+      text += fmt::format(", spread of the {} {:.3f}", name, means.at(key).get<double>());
+  }
+  return text;
 }
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
@@ -47,12 +62,14 @@ void PretrainSums::add(const PretrainSums& other) {
   predicted += other.predicted;
   target_spread += other.target_spread;
   samples += other.samples;
+  prediction_spread += other.prediction_spread;
 }
 
 Json PretrainSums::means() const {
   Json means = {{"loss", number_or_null(loss / weight)}};
   if (predicted > 0) means["accuracy"] = correct / predicted;
   if (target_spread > 0) means["target_spread"] = number_or_null(target_spread / weight);
+  if (prediction_spread > 0) means["prediction_spread"] = number_or_null(prediction_spread / weight);
   return means;
 }
 
@@ -141,15 +158,16 @@ PretrainSums Pretrainer::pass_over(const std::vector<std::size_t>& utterances, c
     const ObjectiveSums part = objective_.forward(leaves_, together, pass);
     if (pass.training && part.weight > 0) part.loss.backward();
     sums.add({part.loss.item<double>(), part.weight, part.correct, part.predicted, part.target_spread,
-              static_cast<double>(samples)});
+              static_cast<double>(samples), part.prediction_spread});
   }
   return sums;
 }
 
 void Pretrainer::reduce(PretrainSums& sums) const {
-  double values[] = {sums.loss, sums.weight, sums.correct, sums.predicted, sums.target_spread, sums.samples};
+  double values[] = {sums.loss,          sums.weight,  sums.correct,          sums.predicted,
+                     sums.target_spread, sums.samples, sums.prediction_spread};
   ranks_.all_reduce_sum(std::span<double>(values));
-  sums = {values[0], values[1], values[2], values[3], values[4], values[5]};
+  sums = {values[0], values[1], values[2], values[3], values[4], values[5], values[6]};
 }
 
 void Pretrainer::train_step() {
@@ -194,7 +212,9 @@ void Pretrainer::log_step() {
                 {"grad_norm", number_or_null(grad_norm_)},
                 {"learning_rate", optimizer_->learning_rate() * schedule_->factor(step_ - 1)},
                 {"epoch", batches_.epoch()}};
-  event.update(sums_.means());
+  const Json means = sums_.means();
+  warn_of_collapse(means);
+  event.update(means);
   const double audio_seconds = sums_.samples / kSampleRateHz;
   event["audio_seconds"] = audio_seconds;
   event["audio_seconds_per_second"] = event_seconds_ > 0 ? audio_seconds / event_seconds_ : 0;
@@ -202,6 +222,19 @@ void Pretrainer::log_step() {
   sums_ = {};
   event_seconds_ = 0;
   finite_steps_ = 0;
+}
+
+void Pretrainer::warn_of_collapse(const Json& means) {
+  const auto below = [&](const char* key, double least) {
+    return means.contains(key) && means.at(key).is_number() && means.at(key).get<double>() < least;
+  };
+  const bool targets = below("target_spread", kLeastTargetSpread),
+             predictions = below("prediction_spread", kLeastPredictionSpread);
+  if ((targets || predictions) && !warned_ && ranks_.rank() == 0) {
+    log_warning("{}: step {}: the {} hardly differ from frame to frame{}: the {} has collapsed", model_.name, step_,
+                targets ? "targets" : "predictions", measures_text(means), targets ? "teacher" : "student");
+  }
+  warned_ = targets || predictions;
 }
 
 PretrainSums Pretrainer::validate() const {
@@ -224,7 +257,11 @@ void Pretrainer::evaluate() {
     best_step_ = step_;
     best_flat_.copy_(flat_);
   }
-  record({{"event", "evaluation"}, {"step", step_}, {"dev", sums.means()}, {"seconds", seconds_}});
+  const Json means = sums.means();
+  if (ranks_.rank() == 0) {
+    log_info("{}: step {} of {}: on dev loss {:.4f}{}", model_.name, step_, model_.steps, loss, measures_text(means));
+  }
+  record({{"event", "evaluation"}, {"step", step_}, {"dev", means}, {"seconds", seconds_}});
 }
 
 void Pretrainer::record(Json event) {
@@ -243,17 +280,18 @@ void Pretrainer::save() {
     NamedTensors tensors = {{"parameters", flat_}, {"best", best_flat_}};
     for (const auto& [name, tensor] : optimizer_->state()) tensors["optimizer." + name] = tensor;
     for (const auto& [name, tensor] : objective_.state()) tensors["objective." + name] = tensor;
-    const Json state = {
-        {"fingerprint", fingerprint_},
-        {"step", step_},
-        {"best_loss", number_or_null(best_loss_)},
-        {"best_step", best_step_},
-        {"sums", {sums_.loss, sums_.weight, sums_.correct, sums_.predicted, sums_.target_spread, sums_.samples}},
-        {"grad_norm", number_or_null(grad_norm_)},
-        {"event_seconds", event_seconds_},
-        {"finite_steps", finite_steps_},
-        {"history", history_},
-        {"seconds", seconds_}};
+    const Json state = {{"fingerprint", fingerprint_},
+                        {"step", step_},
+                        {"best_loss", number_or_null(best_loss_)},
+                        {"best_step", best_step_},
+                        {"sums",
+                         {sums_.loss, sums_.weight, sums_.correct, sums_.predicted, sums_.target_spread, sums_.samples,
+                          sums_.prediction_spread}},
+                        {"grad_norm", number_or_null(grad_norm_)},
+                        {"event_seconds", event_seconds_},
+                        {"finite_steps", finite_steps_},
+                        {"history", history_},
+                        {"seconds", seconds_}};
     write_safetensors(checkpoint_path(), tensors, {{"state", state.dump()}});
   });
 }
@@ -274,6 +312,9 @@ void Pretrainer::restore() {
     best_step_ = state.at("best_step");
     const Json& sums = state.at("sums");
     sums_ = {number_or_nan(sums.at(0)), sums.at(1), sums.at(2), sums.at(3), number_or_nan(sums.at(4)), sums.at(5)};
+    // Programs before it was measured saved none: then it is unknown until the next record.
+    sums_.prediction_spread = sums.size() > 6 ? number_or_nan(sums.at(6)) : std::nan("");
+    if (sums_.weight == 0) sums_.prediction_spread = 0;
     grad_norm_ = number_or_nan(state.at("grad_norm"));
     event_seconds_ = state.at("event_seconds");
     finite_steps_ = state.at("finite_steps");

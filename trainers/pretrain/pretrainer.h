@@ -35,9 +35,9 @@ struct PretrainData {
 
 /// Sums over utterances and ranks.
 struct PretrainSums {
-  double loss = 0, weight = 0, correct = 0, predicted = 0, target_spread = 0, samples = 0;
+  double loss = 0, weight = 0, correct = 0, predicted = 0, target_spread = 0, samples = 0, prediction_spread = 0;
   void add(const PretrainSums& other);
-  /// loss, and, where they mean something, accuracy and target_spread.
+  /// loss, and, where they mean something, accuracy, target_spread and prediction_spread.
   Json means() const;
 };
 
@@ -77,6 +77,7 @@ class Pretrainer {
   void reduce(PretrainSums& sums) const;
   void log_step();
   void evaluate();
+  void warn_of_collapse(const Json& means);
   void save();
   void restore();
   void record(Json event);
@@ -106,6 +107,7 @@ class Pretrainer {
   PretrainSums sums_;
   double grad_norm_ = 0, event_seconds_ = 0;
   std::int64_t finite_steps_ = 0;
+  bool warned_ = false;  // of the collapse that the last record shows
 
   std::vector<Json> history_;
   double seconds_ = 0;

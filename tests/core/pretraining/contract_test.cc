@@ -4,11 +4,18 @@
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/pretraining/trainable.h"
+#include "core/upstreams/fairseq_names.h"
+#include "core/upstreams/mr_encoder.h"
 #include "core/upstreams/packed_product.h"
+#include "core/upstreams/preprocessing.h"
+#include "core/upstreams/speech_encoder.h"
 #include "core/upstreams/upstream.h"
 #include "tests/core/pretraining/small_objective.h"
 #include "tests/core/testing.h"
@@ -29,13 +36,21 @@ std::vector<std::string> all_kinds() {
 /// What every objective promises, whichever are registered.
 class Contract : public testing::TestWithParam<std::string> {
  protected:
+  static std::string type() {
+    const std::string kind = GetParam();
+    return kind.ends_with(kLarge) ? kind.substr(0, kind.size() - kLarge.size()) : kind;
+  }
+  static Json with(const Json& options) {
+    Json all = Json::object();
+    if (GetParam().ends_with(kLarge)) {
+      all["conv_bias"] = true;
+      if (type() != "data2vec") all.update({{"feat_extract_norm", "layer"}, {"do_stable_layer_norm", true}});
+    }
+    all.update(options);
+    return all;
+  }
   std::unique_ptr<Objective> make(const Json& options = Json::object()) const {
-    if (!GetParam().ends_with(kLarge)) return small_objective(GetParam(), options);
-    const std::string type = GetParam().substr(0, GetParam().size() - kLarge.size());
-    Json large = {{"conv_bias", true}};
-    if (type != "data2vec") large.update({{"feat_extract_norm", "layer"}, {"do_stable_layer_norm", true}});
-    large.update(options);
-    return small_objective(type, large);
+    return small_objective(type(), with(options));
   }
   static double loss_of(const Objective& objective, const Start& start, const PretrainUtterance& utterance,
                         const Pass& pass = {}) {
@@ -188,22 +203,89 @@ TEST_P(Contract, RefusesAnUtteranceTooShortForAFrame) {
               testing::HasSubstr("too short for one frame"));
 }
 
+/// The sizes of `small_objective` with these options, said once more.
+EncoderConfig encoder_of(const std::string& type, const Json& options) {
+  EncoderConfig config = type == "data2vec" ? data2vec_config() : EncoderConfig{};
+  config.conv_dim.assign(config.conv_dim.size(), 8);
+  config.conv_bias = options.value("conv_bias", false);
+  config.hidden_size = 32;
+  config.num_hidden_layers = 4;
+  config.num_attention_heads = 4;
+  config.intermediate_size = 48;
+  if (type == "data2vec") return config;
+  config.feat_extract_norm = options.value("feat_extract_norm", "group");
+  config.do_stable_layer_norm = options.value("do_stable_layer_norm", false);
+  return config;
+}
+
+MrConfig mr_encoder_of(const Json& options) {
+  const std::int64_t changes = options.value("resolutions", 2) - 1, ratio = options.value("downsample", true) ? 2 : 1;
+  MrConfig config;
+  config.encoder = encoder_of("mrhubert", options);
+  config.ratios.assign(static_cast<std::size_t>(changes), {1, ratio});
+  config.layers = options.value("layers", std::vector<std::int64_t>{1, 1, 1});
+  config.adapter_kernel = options.value("adapter_kernel", 1);
+  config.plain_adapters = options.value("plain_adapters", false);
+  return config;
+}
+
+std::size_t place_of(const FeatureSpec& spec, const std::string& tap) {
+  const auto found = std::find_if(spec.taps.begin(), spec.taps.end(), [&](const Tap& t) { return t.name == tap; });
+  return static_cast<std::size_t>(found - spec.taps.begin());
+}
+
+/// What the encoder that was trained makes of the unmasked wave at `tap`, with its weights rounded to float16: from the
+/// options, without a look at what was written.
+at::Tensor trained_state(const std::string& type, const Json& options, const Parameters& parameters,
+                         const at::Tensor& wave, const std::string& tap) {
+  Parameters rounded;
+  for (const auto& [name, tensor] : parameters.items()) rounded.add(name, tensor.detach().to(at::kHalf).to(at::kFloat));
+  const bool mr = type == "mrhubert";
+  const at::Tensor heard = normalize_wave(wave, {options.value("normalize", true), mr ? 1e-5 : 1e-7});
+  const EncoderConfig config = encoder_of(type, options);
+  const MrConfig mr_config = mr_encoder_of(options);
+  const FeatureSpec spec = mr ? mr_taps(mr_config).spec : encoder_spec(config);
+  TapCollector taps(spec, {place_of(spec, tap)});
+  if (mr) {
+    const MrEncoder encoder(mr_config, reader_of(rounded, "float32", fairseq_spelling(config.layer_stem(), true)));
+    encoder(encoder.stem(heard), taps);
+  } else {
+    const SpeechEncoder encoder(config, reader_of(rounded, "float32"));
+    encoder(encoder.stem(heard), taps);
+  }
+  return std::move(taps).states()[0];
+}
+
 // Whoever opens the folder computes what was trained, with the weights rounded to float16.
 TEST_P(Contract, WritesAModelThatOpens) {
-  const auto objective = make();
-  const Start start(*objective);
-  const std::string folder = testing::TempDir() + "/written_" + GetParam();
-  objective->write_model(folder, start.parameters);
-  const auto upstream = open_upstream(folder, {}, FieldReader(Json::object(), "test"));
-  std::size_t found = 0;
-  for (const auto& [name, stored] : upstream->weights()) {
-    EXPECT_EQ(stored.scalar_type(), at::kHalf) << name;
-    ++found;
+  std::vector<Json> variants = {Json::object(), {{"normalize", false}}};
+  if (type() == "mrhubert") {
+    variants.insert(variants.end(), {{{"downsample", false}},
+                                     {{"adapter_kernel", 3}},
+                                     {{"plain_adapters", true}},
+                                     {{"resolutions", 3}, {"layers", {1, 2, 1, 3, 1}}}});
   }
-  EXPECT_GT(found, 30u);
-  const PretrainUtterance utterance = small_utterance(*objective, 16000, 3);
-  EXPECT_EQ(upstream->forward(utterance.wave, {0})[0].size(0), objective->frames(16000));
-  EXPECT_EQ(upstream->spec().taps[0].hop_samples, objective->unit_hop_samples());
+  for (const Json& variant : variants) {
+    SCOPED_TRACE(variant.dump());
+    const auto objective = make(variant);
+    const Start start(*objective);
+    start.flat.add_(0.02);  // so that biases count
+    const std::string folder = testing::TempDir() + "/written_" + GetParam();
+    fs::remove_all(folder);
+    objective->write_model(folder, start.parameters);
+    const auto upstream = open_upstream(folder, {}, FieldReader(Json::object(), "test"));
+    EXPECT_GT(upstream->weights().size(), 30u);
+    for (const auto& [name, stored] : upstream->weights()) EXPECT_EQ(stored.scalar_type(), at::kHalf) << name;
+
+    const at::Tensor wave = small_utterance(*objective, 16000, 3).wave;
+    EXPECT_EQ(upstream->forward(wave, {0})[0].size(0), objective->frames(16000));
+    EXPECT_EQ(upstream->spec().taps[0].hop_samples, objective->unit_hop_samples());
+    const std::string last = upstream->default_taps().back();
+    const at::Tensor got = upstream->forward(wave, {place_of(upstream->spec(), last)})[0];
+    const at::Tensor want = trained_state(type(), with(variant), start.parameters, wave, last);
+    ASSERT_EQ(got.sizes(), want.sizes());
+    EXPECT_LT((got - want).abs().max().item<double>(), 1e-5 * want.abs().max().item<double>()) << last;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Objectives, Contract, testing::ValuesIn(all_kinds()),

@@ -3,6 +3,8 @@
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/upstreams/upstream.h"
@@ -26,17 +28,23 @@ TEST(Data2VecObjective, RegressesTheTeacherAtMaskedFrames) {
   // Each layer's outputs have variance 1 over the frames; the mean of two has less.
   EXPECT_GT(sums.target_spread / sums.weight, 0.3);
   EXPECT_LT(sums.target_spread / sums.weight, 1.2);
+  EXPECT_GT(sums.prediction_spread / sums.weight, 0.01);
+  EXPECT_LT(sums.prediction_spread / sums.weight, 10);
 }
 
+// With every frame masked the student knows nothing of the wave, and what a teacher that heard as little would say were
+// the same for all waves.
 TEST(Data2VecObjective, TheTeacherHearsTheUtteranceUnmaskedAndWithoutDropout) {
   const auto objective = small_objective(
       "data2vec", {{"dropout", 0.5}, {"mask_probability", 1}, {"mask_length", 1}, {"mask_spans", 1000}});
-  const Start start(*objective);
+  const Start start(*objective, at::kDouble);
   objective->start(start.parameters);
-  const PretrainUtterance utterance = small_utterance(*objective, 8000, 3);
+  PretrainUtterance utterance = small_utterance(*objective, 8000, 3, at::kDouble);
   const double spread = objective->forward(start.parameters, utterance, {1, 1, true}).target_spread;
   EXPECT_EQ(objective->forward(start.parameters, utterance, {1, 2, true}).target_spread, spread);
-  EXPECT_GT(spread, 0.3 * objective->frames(8000)) << "of a wave that was masked throughout nothing would be left";
+  utterance.wave = small_utterance(*objective, 8000, 4, at::kDouble).wave;
+  const double other = objective->forward(start.parameters, utterance, {1, 1, true}).target_spread;
+  EXPECT_GT(std::abs(other - spread), 1e-4 * spread);
 }
 
 TEST(Data2VecObjective, ACollapsedTeacherShows) {
@@ -49,6 +57,13 @@ TEST(Data2VecObjective, ACollapsedTeacherShows) {
   objective->start(start.parameters);
   const ObjectiveSums sums = objective->forward(start.parameters, small_utterance(*objective, 8000, 3), {});
   EXPECT_LT(sums.target_spread / sums.weight, 0.01);
+  EXPECT_GT(sums.prediction_spread / sums.weight, 0.01) << "the student has not";
+  for (const auto& [name, values] : start.parameters.items()) {
+    const c10::NoGradGuard changing;
+    if (name == "final_proj.weight") values.zero_();
+  }
+  const ObjectiveSums mute = objective->forward(start.parameters, small_utterance(*objective, 8000, 3), {});
+  EXPECT_LT(mute.prediction_spread / mute.weight, 0.01);
 }
 
 TEST(Data2VecObjective, TheTeacherFollowsTheStudent) {

@@ -56,6 +56,10 @@ TEST(HubertObjective, CountsTheOtherFramesIfAsked) {
   EXPECT_EQ(both.weight, objective->frames(8000)) << "each frame is masked or not";
   EXPECT_EQ(both.predicted, plain->forward(start.parameters, utterance, {}).predicted)
       << "accuracy is of masked frames";
+  const auto weighted = [](double weight) { return loss_of({{"unmasked_weight", weight}, {"feature_penalty", 0}}); };
+  const double masked = weighted(0), others = weighted(1) - masked;
+  EXPECT_GT(others, 0.1 * masked);
+  EXPECT_NEAR(weighted(0.5) - masked, 0.5 * others, 1e-9 * masked);
 }
 
 TEST(HubertObjective, SeesNothingOfMaskedFrames) {

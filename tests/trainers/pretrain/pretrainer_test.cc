@@ -1,10 +1,13 @@
 #include "trainers/pretrain/pretrainer.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/base/error.h"
@@ -22,13 +25,20 @@ using testing::HasSubstr;
 
 constexpr std::int64_t kClasses = 8;
 
-/// A HuBERT of one layer: some milliseconds an utterance.
-PretrainModel small_model(std::int64_t steps) {
+/// A model of a layer or three: some milliseconds an utterance.
+PretrainModel small_model(std::int64_t steps, const std::string& type = "hubert") {
   PretrainModel model;
   model.name = "small";
-  model.objective = {{"type", "hubert"},        {"conv_channels", 16}, {"hidden_size", 32},   {"heads", 2},
-                     {"intermediate_size", 64}, {"layers", 1},         {"classes", kClasses}, {"final_dim", 16},
-                     {"mask_length", 3},        {"dropout", 0.1}};
+  model.objective = {{"type", type},  {"conv_channels", 16},     {"hidden_size", 32},
+                     {"heads", 2},    {"intermediate_size", 64}, {"mask_length", 3},
+                     {"dropout", 0.1}};
+  if (type == "data2vec") {
+    // A teacher that is soon far from its start, and not yet the student.
+    model.objective.update({{"layers", 2}, {"average_top_layers", 2}, {"ema_decay", 0.5}, {"ema_end_decay", 0.9}});
+  } else {
+    model.objective.update({{"classes", kClasses}, {"final_dim", 16}});
+    model.objective["layers"] = type == "mrhubert" ? Json({1, 1, 1}) : Json(1);
+  }
   model.optimizer = {{"type", "adam"}, {"learning_rate", 3e-3}};
   model.schedule = {{"type", "linear"}, {"warmup_steps", 2}};
   model.steps = steps;
@@ -85,6 +95,12 @@ class PretrainerTest : public testing::Test {
   PretrainData data_;
 };
 
+/// What holds whatever is learnt.
+class PretrainerOf : public PretrainerTest, public testing::WithParamInterface<std::string> {
+ protected:
+  static PretrainModel model(std::int64_t steps) { return small_model(steps, GetParam()); }
+};
+
 std::vector<double> losses(const std::vector<Json>& history) {
   std::vector<double> all;
   for (const Json& event : history) {
@@ -130,19 +146,19 @@ void expect_near(const std::vector<Json>& history, const std::vector<Json>& expe
   }
 }
 
-TEST_F(PretrainerTest, EveryStepIsThatOfOneRank) {
+TEST_P(PretrainerOf, EveryStepIsThatOfOneRank) {
   const Communicator alone = world_.split(world_.rank());
-  const std::vector<Json> together = train(small_model(12), "together", world_);
-  expect_near(train(small_model(12), "alone" + std::to_string(world_.rank()), alone), together);
+  const std::vector<Json> together = train(model(12), "together", world_);
+  expect_near(train(model(12), "alone" + std::to_string(world_.rank()), alone), together);
 }
 
-TEST_F(PretrainerTest, EveryStepIsThatOfOneUtteranceAtATime) {
-  const std::vector<Json> together = train(small_model(12), "together", world_);
+TEST_P(PretrainerOf, EveryStepIsThatOfOneUtteranceAtATime) {
+  const std::vector<Json> together = train(model(12), "together", world_);
   data_.graph_samples = 1;
-  expect_near(train(small_model(12), "each", world_), together);
+  expect_near(train(model(12), "each", world_), together);
 }
 
-TEST_F(PretrainerTest, StoppedAtEveryStepItIsTheUninterruptedOneBitForBit) {
+TEST_P(PretrainerOf, StoppedAtEveryStepItIsTheUninterruptedOneBitForBit) {
   const auto without_times = [](std::vector<Json> history) {
     for (Json& event : history) {
       event.erase("seconds");
@@ -150,18 +166,22 @@ TEST_F(PretrainerTest, StoppedAtEveryStepItIsTheUninterruptedOneBitForBit) {
     }
     return history;
   };
-  const std::vector<Json> whole = train(small_model(9), "whole", world_),
-                          parts = train(small_model(9), "parts", world_, true);
+  const std::vector<Json> whole = train(model(9), "whole", world_), parts = train(model(9), "parts", world_, true);
   EXPECT_EQ(without_times(whole), without_times(parts));
   world_.barrier();
   const NamedTensors a = read_safetensors(folder_ / "whole/checkpoint.safetensors"),
                      b = read_safetensors(folder_ / "parts/checkpoint.safetensors");
   ASSERT_EQ(a.size(), b.size());
   for (const auto& [name, tensor] : a) EXPECT_TRUE(at::equal(tensor, b.at(name))) << name;
+  const bool teacher = std::any_of(a.begin(), a.end(), [](const auto& t) { return t.first.starts_with("objective."); });
+  EXPECT_EQ(teacher, GetParam() == "data2vec");
   if (world_.rank() != 0) return;
   EXPECT_EQ(Journal::replay(folder_ / "whole/journal.jsonl").size(), whole.size());
   EXPECT_GT(Journal::replay(folder_ / "parts/journal.jsonl").size(), whole.size()) << "with the resumptions";
 }
+
+INSTANTIATE_TEST_SUITE_P(Objectives, PretrainerOf, testing::ValuesIn(ObjectiveRegistry::names()),
+                         [](const auto& name) { return name.param; });
 
 TEST_F(PretrainerTest, SeedsDiffer) {
   PretrainModel other = small_model(3);
@@ -169,22 +189,87 @@ TEST_F(PretrainerTest, SeedsDiffer) {
   EXPECT_NE(losses(train(small_model(3), "seed0", world_)), losses(train(other, "seed1", world_)));
 }
 
+// At a rate at which the loss soon rises again: what is kept is what a training to that step alone ends with.
 TEST_F(PretrainerTest, TheBestWeightsAreThoseOfTheBestEvaluation) {
-  PretrainModel model = small_model(8);
+  PretrainModel model = small_model(12);
   model.keep = "best";
-  model.optimizer["learning_rate"] =
-      1e-9;  // the first evaluation, at step 4, and the second differ by nothing that matters
-  const auto objective = objective_of(model);
-  Pretrainer trainer(model, *objective, data_, folder_ / "best", "fingerprint", world_);
-  ASSERT_TRUE(trainer.run(false));
-  world_.barrier();
-  const NamedTensors saved = read_safetensors(folder_ / "best/checkpoint.safetensors");
-  std::int64_t offset = 0;
-  const Parameters chosen = trainer.chosen();
-  for (const auto& [name, tensor] : chosen.items()) {
-    EXPECT_TRUE(at::equal(tensor.flatten(), saved.at("best").narrow(0, offset, tensor.numel()))) << name;
-    offset += tensor.numel();
+  model.evaluate_every = 2;
+  model.optimizer["learning_rate"] = 0.1;
+  model.schedule = {{"type", "constant"}};
+  const auto run = [&](const std::string& name) {
+    const auto objective = objective_of(model);
+    Pretrainer trainer(model, *objective, data_, folder_ / name, "fingerprint", world_);
+    EXPECT_TRUE(trainer.run(false));
+    const Parameters chosen = trainer.chosen();
+    std::vector<at::Tensor> values;
+    for (const auto& [parameter, tensor] : chosen.items()) values.push_back(tensor.detach().flatten());
+    return std::pair(trainer.history(), at::cat(values).clone());
+  };
+  const auto [history, best] = run("best");
+  double least = std::numeric_limits<double>::infinity();
+  for (const Json& event : history) {
+    if (event.at("event") != "evaluation" || event.at("dev").at("loss").get<double>() >= least) continue;
+    least = event.at("dev").at("loss");
+    model.steps = event.at("step");
   }
+  ASSERT_LT(model.steps, 12) << "of no use if the loss never rises";
+  model.keep = "last";
+  EXPECT_TRUE(at::equal(run("to_there").second, best));
+  model.steps = 12;
+  EXPECT_FALSE(at::equal(run("last").second, best));
+}
+
+TEST_F(PretrainerTest, SaysHowItGoesAndOnceThatItCollapsed) {
+  const auto told = [&](const PretrainModel& model, const std::string& name) {
+    world_.barrier();
+    testing::internal::CaptureStderr();
+    train(model, name, world_);
+    return testing::internal::GetCapturedStderr();
+  };
+  PretrainModel model = small_model(8);
+  std::string text = told(model, "units");
+  if (world_.rank() == 0) {
+    EXPECT_THAT(text, testing::ContainsRegex("small: step 4 of 8: on dev loss [0-9.]+, accuracy [0-9.]+%\n"));
+  } else {
+    EXPECT_THAT(text, testing::Not(HasSubstr("on dev loss")));
+  }
+  model = small_model(8, "data2vec");
+  text = told(model, "spreads");
+  EXPECT_THAT(text, testing::Not(HasSubstr("collapsed")));
+  EXPECT_EQ(text.find(", spread of the targets 0.") != std::string::npos, world_.rank() == 0) << text;
+  // Each step takes all weights to next to nothing.
+  model.optimizer = {{"type", "adamw"}, {"learning_rate", 1e-3}, {"weight_decay", 1000}};
+  text = told(model, "collapses");
+  const std::size_t warning = text.find("has collapsed");
+  EXPECT_EQ(warning != std::string::npos, world_.rank() == 0) << text;
+  EXPECT_EQ(text.find("has collapsed", warning + 1), std::string::npos) << text;
+}
+
+// Of a run that began with a program that did not measure the predictions' spread.
+TEST_F(PretrainerTest, ContinuesFromACheckpointWithoutThePredictionsSpread) {
+  PretrainModel model = small_model(4, "data2vec");
+  model.log_every = 4;
+  model.save_every = 2;
+  const auto objective = objective_of(model);
+  const fs::path file = folder_ / "old/checkpoint.safetensors";
+  request_stop(SIGTERM);
+  Pretrainer(model, *objective, data_, folder_ / "old", "fingerprint", world_).run(false);
+  request_stop(0);
+  world_.barrier();
+  if (world_.rank() == 0) {
+    std::map<std::string, std::string> metadata;
+    const NamedTensors tensors = read_safetensors(file, &metadata);
+    Json state = Json::parse(metadata.at("state"));
+    ASSERT_EQ(state.at("sums").size(), 7U);
+    state["sums"].erase(6);
+    write_safetensors(file, tensors, {{"state", state.dump()}});
+  }
+  world_.barrier();
+  const std::vector<Json> old = train(model, "old", world_), whole = train(model, "whole", world_);
+  EXPECT_EQ(losses(old), losses(whole));
+  EXPECT_FALSE(old.front().contains("prediction_spread")) << "of the first step it is not known";
+  EXPECT_TRUE(old.back().at("dev").contains("prediction_spread"));
+  EXPECT_TRUE(whole.front().contains("prediction_spread"));
 }
 
 TEST_F(PretrainerTest, TheCheckpointOfAnotherRunAndABrokenOneAreRefused) {
