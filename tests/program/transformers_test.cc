@@ -47,8 +47,9 @@ std::string kind_of(const Json& config) {
 }
 
 Json keys_of(const fs::path& file) {
+  const Json all = read_json(file);
   Json keys = Json::array();
-  for (const auto& [key, value] : read_json(file).items()) keys.push_back(key);
+  for (const auto& [key, value] : all.items()) keys.push_back(key);
   return keys;
 }
 
