@@ -81,6 +81,7 @@ class Data2VecObjective : public Objective {
 
   ObjectiveSums forward(const Parameters& parameters, std::span<const PretrainUtterance> utterances,
                         const Pass& pass) const override {
+    const Autocast lowered = autocast_of(parameters, options_.sizes.compute);
     const SpeechEncoder encoder(config_, reader_of(parameters, options_.sizes.compute));
     ObjectiveSums sums;
     for (const PretrainUtterance& utterance : utterances) sums.add(forward_one(encoder, parameters, utterance, pass));
@@ -118,12 +119,13 @@ class Data2VecObjective : public Objective {
     const TapCollector last(encoder_output_, {static_cast<std::size_t>(config_.num_hidden_layers)});
     const MaskedEncoding encoded =
         encode_masked(encoder, options_.sizes, wave_norm_, last, utterance, pass, chosen, parameters[kMask]);
+    const std::vector<at::Tensor> heard = teacher_.feed_forward_outputs(encoded.projected, options_.top_layers);
+    const FullPrecision exact;
     const at::Tensor masked = index_tensor(chosen, encoded.projected);
     const at::Tensor predicted =
         at::linear(encoded.states[0].index_select(0, masked), parameters[std::string(kHead) + ".weight"],
                    parameters[std::string(kHead) + ".bias"]);
-    const at::Tensor targets =
-        average_targets(teacher_.feed_forward_outputs(encoded.projected, options_.top_layers)).index_select(0, masked);
+    const at::Tensor targets = average_targets(heard).index_select(0, masked);
     const auto weight = static_cast<double>(masked.size(0));
     ObjectiveSums sums;
     sums.loss = regression_loss(predicted, targets, options_.beta);

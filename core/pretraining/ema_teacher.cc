@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/upstreams/autocast.h"
 #include "core/upstreams/encoder_weights.h"
 
 namespace strata {
@@ -70,7 +71,9 @@ std::vector<at::Tensor> EmaTeacher::feed_forward_outputs(const at::Tensor& proje
   }
   TapCollector taps(spec, wanted);
   (*encoder_)(projected.detach(), taps);
-  return std::move(taps).states();
+  std::vector<at::Tensor> outputs = std::move(taps).states();
+  for (at::Tensor& output : outputs) output = unlowered(output);
+  return outputs;
 }
 
 void EmaTeacher::load_state(const NamedTensors& state) {

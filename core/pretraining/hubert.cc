@@ -55,6 +55,7 @@ class HubertObjective : public Objective {
 
   ObjectiveSums forward(const Parameters& parameters, std::span<const PretrainUtterance> utterances,
                         const Pass& pass) const override {
+    const Autocast lowered = autocast_of(parameters, options_.sizes.compute);
     const SpeechEncoder encoder(config_, reader_of(parameters, options_.sizes.compute));
     ObjectiveSums sums;
     for (const PretrainUtterance& utterance : utterances) sums.add(forward_one(encoder, parameters, utterance, pass));
@@ -85,6 +86,7 @@ class HubertObjective : public Objective {
     const MaskedEncoding encoded =
         encode_masked(encoder, options_.sizes, wave_norm_, last, utterance, pass, chosen.masked, parameters[kMask]);
 
+    const FullPrecision exact;
     ObjectiveSums sums = masked_prediction(head_, options_.units, parameters, encoded.states[0], chosen);
     if (options_.units.feature_penalty > 0)
       sums.loss = sums.loss + feature_penalty(encoded.frames, options_.units.feature_penalty * sums.weight);

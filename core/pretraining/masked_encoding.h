@@ -28,11 +28,12 @@ MaskedEncoding encode_masked(const Encoder& encoder, const ModelSizes& sizes, co
                              const PretrainUtterance& utterance, const Pass& pass,
                              const std::vector<std::int64_t>& masked, const at::Tensor& embedding) {
   MaskedEncoding result;
-  result.frames = scale_gradient(encoder.stem(normalize_wave(utterance.wave, norm)), sizes.feature_gradient);
-  result.projected = encoder.project(result.frames);
+  result.frames = scale_gradient(unlowered(encoder.stem(normalize_wave(utterance.wave, norm))), sizes.feature_gradient);
+  result.projected = unlowered(encoder.project(result.frames));
   encoder.encode(mask_frames(result.projected, index_tensor(masked, result.projected), embedding), taps,
                  keyed_dropout(sizes.dropout, pass, utterance.key));
   result.states = std::move(taps).states();
+  for (at::Tensor& state : result.states) state = unlowered(state);
   return result;
 }
 

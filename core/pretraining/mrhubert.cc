@@ -131,6 +131,7 @@ class MrHubertObjective : public Objective {
 
   ObjectiveSums forward(const Parameters& parameters, std::span<const PretrainUtterance> utterances,
                         const Pass& pass) const override {
+    const Autocast lowered = autocast_of(parameters, options_.sizes.compute);
     const MrEncoder encoder(config_, reader_of(parameters, options_.sizes.compute, spelling_));
     ObjectiveSums sums;
     for (const PretrainUtterance& utterance : utterances) sums.add(forward_one(encoder, parameters, utterance, pass));
@@ -184,6 +185,7 @@ class MrHubertObjective : public Objective {
     const MaskedEncoding encoded = encode_masked(encoder, options_.sizes, wave_norm_, {outputs_.spec, wanted_},
                                                  utterance, pass, chosen.masked, parameters[kMask]);
 
+    const FullPrecision exact;
     ObjectiveSums sums = loss_at(parameters, encoded.states[0], chosen, 0);
     for (std::size_t level = 1; level < heads_.size(); ++level) {
       const std::int64_t factor = options_.downsample ? std::int64_t{1} << level : 1;

@@ -16,8 +16,9 @@ namespace strata {
 /// What an objective learns from: one utterance, alone, never padded.
 struct PretrainUtterance {
   std::uint64_t key = 0;  // its part of the keys of all random numbers: from its id, not from its place in a batch
-  at::Tensor wave;        // [samples] float32 or float64 as the parameters, 16 kHz, in [-1, 1], not normalised
-  at::Tensor units;       // [T] int64 in 0 .. classes - 1, one every `unit_hop_samples`; undefined where none are taken
+  at::Tensor wave;        // [samples] type and device of the parameters, 16 kHz, in [-1, 1], not normalised
+  // [T] int64 in 0 .. classes - 1, on the CPU, one every `unit_hop_samples`; undefined where none are taken
+  at::Tensor units;
 };
 
 /// The keys of a pass over an utterance. Masks and dropout are drawn from (seed, step, utterance) and from nothing
@@ -91,8 +92,8 @@ class Objective {
   /// What a run depends on besides parameters and optimizer (a teacher), for checkpoints; shared, not copied.
   virtual NamedTensors state() const { return {}; }
 
-  /// Continues from a `state()`, bit for bit. Throws DataError that names a tensor that is missing, unknown or of
-  /// another shape.
+  /// Continues from a `state()` on the device of the parameters, bit for bit. Throws DataError that names a tensor that
+  /// is missing, unknown or of another shape.
   virtual void load_state(const NamedTensors& state);
 
   /// Writes the model, without its heads, as a folder that `open_upstream` opens: config.json,

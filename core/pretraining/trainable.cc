@@ -60,6 +60,8 @@ std::int64_t elements(const WeightSpec& spec) {
   return count;
 }
 
+at::ScalarType arithmetic_of(const std::string& compute) { return compute == "bfloat16" ? at::kBFloat16 : at::kFloat; }
+
 }  // namespace
 
 std::vector<ParameterSpec> parameters_of(const std::vector<WeightSpec>& weights) {
@@ -93,7 +95,7 @@ std::vector<WeightSpec> head_weights(const std::string& name, std::int64_t in, s
 }
 
 WeightReader reader_of(const Parameters& parameters, const std::string& compute, WeightReader::Spelling spelling) {
-  const at::ScalarType arithmetic = compute == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  const at::ScalarType arithmetic = arithmetic_of(compute);
   const at::Tensor& first = parameters.items().front().second;
   if (first.is_cpu()) {
     const std::string refusal = PackedProduct::refusal(arithmetic);
@@ -103,6 +105,10 @@ WeightReader reader_of(const Parameters& parameters, const std::string& compute,
   for (const auto& [name, tensor] : parameters.items()) tensors[name] = tensor;
   return WeightReader(std::move(tensors), "pre-training", first.scalar_type(), std::move(spelling), arithmetic,
                       first.device());
+}
+
+Autocast autocast_of(const Parameters& parameters, const std::string& compute) {
+  return Autocast(parameters.items().front().second.device(), arithmetic_of(compute));
 }
 
 // x times the factor has the gradient wanted, and what is added back has none.

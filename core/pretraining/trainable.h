@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/pretraining/objective.h"
+#include "core/upstreams/autocast.h"
 #include "core/upstreams/encoder_weights.h"
 #include "core/upstreams/weight_reader.h"
 
@@ -28,6 +29,10 @@ std::vector<WeightSpec> head_weights(const std::string& name, std::int64_t in, s
 ///   spelling  where the parameters have other names than the modules'
 /// Throws ConfigError if this CPU cannot compute so.
 WeightReader reader_of(const Parameters& parameters, const std::string& compute, WeightReader::Spelling spelling = {});
+
+/// What the parameters' GPU computes in 16 bits, if `compute` says so; on a CPU nothing, which `reader_of` told
+/// already.
+Autocast autocast_of(const Parameters& parameters, const std::string& compute);
 
 /// x, through which `factor` times the gradient flows back.
 at::Tensor scale_gradient(const at::Tensor& x, double factor);

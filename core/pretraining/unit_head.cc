@@ -62,7 +62,7 @@ UnitLoss UnitHead::loss(const Parameters& parameters, const at::Tensor& states, 
   const at::Tensor index = index_tensor(frames, states);
   const at::Tensor projected =
       at::linear(states.index_select(0, index), parameters[projection_ + ".weight"], parameters[projection_ + ".bias"]);
-  return unit_loss(projected, parameters[embeddings_], units.to(index.device()).index_select(0, index),
+  return unit_loss(projected, parameters[embeddings_], units.index_select(0, index_tensor(frames, units)),
                    options_.temperature);
 }
 

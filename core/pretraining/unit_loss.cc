@@ -33,10 +33,11 @@ UnitLoss unit_loss(const at::Tensor& projected, const at::Tensor& embeddings, co
   }
   const at::Tensor logits = unit_length(projected).mm(unit_length(embeddings).t()) / temperature;
   UnitLoss loss;
-  loss.sum = at::cross_entropy_loss(logits, units, {}, at::Reduction::Sum);
+  const at::Tensor wanted = units.to(logits.device());
+  loss.sum = at::cross_entropy_loss(logits, wanted, {}, at::Reduction::Sum);
   loss.frames = static_cast<double>(units.size(0));
   const c10::NoGradGuard counting;
-  loss.correct = logits.argmax(1).eq(units).sum().item<double>();
+  loss.correct = logits.argmax(1).eq(wanted).sum().item<double>();
   return loss;
 }
 

@@ -16,7 +16,7 @@ struct UnitLoss {
 ///     logit_nc = cos(p_n, e_c) / temperature,    loss = sum_n -log softmax(logit_n)[unit_n]
 ///   projected   [N, F]
 ///   embeddings  [C, F]
-///   units       [N] int64 in 0 .. C - 1
+///   units       [N] int64 in 0 .. C - 1; may be on the CPU where the others are not, and is best there
 /// Throws DataError if a unit is no class. N = 0 gives 0.
 UnitLoss unit_loss(const at::Tensor& projected, const at::Tensor& embeddings, const at::Tensor& units,
                    double temperature);

@@ -12,7 +12,11 @@ Autocast::Autocast(c10::Device device, at::ScalarType arithmetic)
 }
 
 Autocast::~Autocast() {
-  if (lowered_) at::autocast::set_autocast_enabled(device_.type(), false);
+  if (!lowered_) return;
+  at::autocast::set_autocast_enabled(device_.type(), false);
+  at::autocast::clear_cache();  // of weights that the next update changes
 }
+
+at::Tensor unlowered(const at::Tensor& x) { return x.to(c10::promoteTypes(x.scalar_type(), at::kFloat)); }
 
 }  // namespace strata

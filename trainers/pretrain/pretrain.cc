@@ -24,6 +24,7 @@
 #include "data/audio/effects/effect.h"
 #include "data/manifest/manifest.h"
 #include "data/speech/speech.h"
+#include "distributed/device.h"
 #include "trainers/pretrain/card.h"
 #include "trainers/pretrain/pretrainer.h"
 #include "trainers/pretrain/selection.h"
@@ -73,6 +74,7 @@ class Pretraining {
     summary_.models = static_cast<std::int64_t>(study_.models.size());
     std::set<std::string> wanted;
     together(ranks_, [&] {
+      device_ = choose_device(study_.device, ranks_);
       wanted = wanted_models();
       open_corpora();
     });
@@ -182,6 +184,7 @@ class Pretraining {
     const bool ours = fingerprints_.contains(model.units.model);
     ModelSearch search = options_.search;
     search.root = study_.root;
+    search.device = device_;
     const std::string folder = ours ? fs::absolute(model_folder(model.units.model)).string() : model.units.model;
     return model_source(open_upstream(folder, search, FieldReader(Json::object(), study_.file.string())),
                         model.units.tap, model.units.model + "/" + model.units.tap, place);
@@ -258,7 +261,7 @@ class Pretraining {
     together(ranks_, [&] {
       trainer = std::make_unique<Pretrainer>(
           model, *objective, data, study_.output / "training" / fmt::format("{}-{}", model.name, short_of(fingerprint)),
-          fingerprint, ranks_);
+          fingerprint, ranks_, device_);
     });
     if (!trainer->run(options_.show_progress)) return false;
     together(ranks_, [&] {
@@ -329,6 +332,7 @@ class Pretraining {
     facts.history = trainer.history();
     facts.seconds = trainer.seconds();
     facts.provenance = options_.provenance;
+    facts.provenance["device"] = device_.is_cpu() ? "cpu" : "gpu";
     write_file_atomically(beside / "CARD.md", model_card(facts));
     const Json record = {{"fingerprint", fingerprint}, {"name", model.name},       {"study", study_.name},
                          {"model", facts.model},       {"speech", facts.speech},   {"units", facts.units},
@@ -340,6 +344,7 @@ class Pretraining {
   const Communicator& ranks_;
   const PretrainOptions& options_;
   const bool first_;
+  c10::Device device_ = c10::kCPU;
   PretrainSummary summary_;
   std::unique_ptr<Owner> owner_;  // rank 0
   std::map<std::string, Corpus> corpora_;

@@ -74,18 +74,20 @@ Json PretrainSums::means() const {
 }
 
 Pretrainer::Pretrainer(const PretrainModel& model, Objective& objective, const PretrainData& data,
-                       const std::filesystem::path& folder, const std::string& fingerprint, const Communicator& ranks)
+                       const std::filesystem::path& folder, const std::string& fingerprint, const Communicator& ranks,
+                       c10::Device device)
     : model_(model),
       objective_(objective),
       data_(data),
       folder_(folder),
       fingerprint_(fingerprint),
       ranks_(ranks),
+      device_(device),
       schedule_(ScheduleRegistry::make(part(model, model.schedule, "schedule"), model.steps)),
-      collectives_(Collectives::make(c10::kCPU, ranks)),
+      collectives_(Collectives::make(device, ranks)),
       batches_(lengths_of(data), std::llround(model.batch_seconds * kSampleRateHz),
                static_cast<std::uint64_t>(model.seed)) {
-  flat_ = objective_.initial(static_cast<std::uint64_t>(model.seed));
+  flat_ = objective_.initial(static_cast<std::uint64_t>(model.seed)).to(device);
   gradient_ = at::zeros_like(flat_);
   best_flat_ = flat_.clone();
   optimizer_ = OptimizerRegistry::make(part(model, model.optimizer, "optimizer"), flat_);
@@ -124,7 +126,7 @@ bool Pretrainer::run(bool show_progress) {
 PretrainUtterance Pretrainer::utterance_of(std::size_t utterance, const Crop& crop) const {
   PretrainUtterance u;
   u.key = key_of(data_.speech->key(utterance));
-  u.wave = data_.speech->wave(utterance, crop.first, crop.length);
+  u.wave = data_.speech->wave(utterance, crop.first, crop.length).to(device_);
   if (objective_.classes() > 0) {
     const at::Tensor all = data_.units->of(data_.speech->key(utterance));
     const std::int64_t first = crop.first / objective_.unit_hop_samples();
@@ -271,7 +273,7 @@ void Pretrainer::record(Json event) {
 
 Parameters Pretrainer::chosen() const {
   const bool best = model_.keep == "best" && best_step_ > 0;
-  return view_parameters(objective_.specs(), best ? best_flat_ : flat_);
+  return view_parameters(objective_.specs(), (best ? best_flat_ : flat_).cpu());
 }
 
 void Pretrainer::save() {
@@ -328,8 +330,8 @@ void Pretrainer::restore() {
     best_flat_.copy_(tensors.at("best"));
     NamedTensors optimizer, objective;
     for (const auto& [name, tensor] : tensors) {
-      if (name.starts_with("optimizer.")) optimizer[name.substr(10)] = tensor;
-      if (name.starts_with("objective.")) objective[name.substr(10)] = tensor;
+      if (name.starts_with("optimizer.")) optimizer[name.substr(10)] = tensor.to(device_);
+      if (name.starts_with("objective.")) objective[name.substr(10)] = tensor.to(device_);
     }
     optimizer_->load_state(optimizer);
     objective_.load_state(objective);

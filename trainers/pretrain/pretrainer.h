@@ -41,11 +41,11 @@ struct PretrainSums {
   Json means() const;
 };
 
-/// Trains one model, data parallel: every rank holds all parameters, computes its share of each batch, as many
-/// utterances at a time as `PretrainData::graph_samples` allows, and gradients are summed over the ranks and divided by
-/// what their losses were summed over. So the loss of a step is that of one rank, and that of one utterance at a time,
-/// but for rounding. Continues from the checkpoint in its folder, if there is one; at equal ranks and threads the
-/// result is that of an uninterrupted run, bit for bit. Collective.
+/// Trains one model on a device, data parallel: every rank holds all parameters, computes its share of each batch, as
+/// many utterances at a time as `PretrainData::graph_samples` allows, and gradients are summed over the ranks and
+/// divided by what their losses were summed over. So the loss of a step is that of one rank, and that of one utterance
+/// at a time, but for rounding. Continues from the checkpoint in its folder, if there is one; at equal ranks and
+/// threads the result is that of an uninterrupted run, bit for bit. Collective.
 ///
 /// The folder holds checkpoint.safetensors and journal.jsonl: an event for every `log_every` steps and every
 /// evaluation.
@@ -53,12 +53,13 @@ class Pretrainer {
  public:
   /// Throws ConfigError if the parts do not fit, DataError if the checkpoint is broken or of another run.
   Pretrainer(const PretrainModel& model, Objective& objective, const PretrainData& data,
-             const std::filesystem::path& folder, const std::string& fingerprint, const Communicator& ranks);
+             const std::filesystem::path& folder, const std::string& fingerprint, const Communicator& ranks,
+             c10::Device device);
 
   /// Trains to the end, or to a stop (false: all is saved). Throws DataError on all ranks if the training diverges.
   bool run(bool show_progress);
 
-  /// As `PretrainModel::keep` chooses.
+  /// As `PretrainModel::keep` chooses; on the CPU.
   Parameters chosen() const;
   /// The events of the journal, without times.
   const std::vector<Json>& history() const { return history_; }
@@ -89,12 +90,14 @@ class Pretrainer {
   const std::filesystem::path folder_;
   const std::string fingerprint_;
   const Communicator& ranks_;
+  const c10::Device device_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Collectives> collectives_;
   LengthBatches batches_;
   std::unique_ptr<Journal> journal_;  // rank 0
 
+  // All on the device:
   at::Tensor flat_;       // [P] float32: all parameters
   at::Tensor gradient_;   // [P]
   at::Tensor best_flat_;  // [P]

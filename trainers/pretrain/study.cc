@@ -108,9 +108,10 @@ PretrainStudy read_pretrain_study(const fs::path& file, const std::vector<std::s
   reader.text("root", root, "");
   study.root = (file.parent_path() / root).lexically_normal();
   study.output = (study.root / require_text(reader, "output") / "pretrain").lexically_normal();
+  reader.text("device", study.device, "", {"auto", "cpu", "cuda"});
   study.corpora = read_corpora(reader, study.root);
   for (const char* key : {"store", "upstreams", "tasks", "sweep", "search", "keep", "ranks_per_trial", "threads",
-                          "device", "tensorboard", "rewrites", "verify", "allow_missing"}) {
+                          "tensorboard", "rewrites", "verify", "allow_missing"}) {
     Json other;  // of `strata sweep`
     reader.json(key, other, "");
   }

@@ -106,6 +106,7 @@ struct PretrainStudy {
   std::filesystem::path file;
   std::filesystem::path root;
   std::filesystem::path output;
+  std::string device = "auto";  // where models are trained, and those run that units come from: auto, cpu, cuda
   std::map<std::string, CorpusEntry> corpora;
   PretrainSpeech speech;
   std::vector<PretrainModel> models;  // each after those that its units come from

@@ -192,7 +192,7 @@ UnitSource model_source(std::shared_ptr<const Upstream> upstream, const std::str
   const Tap& found = upstream->spec().taps[index];
   return {sha256(Json{{"upstream", upstream->fingerprint()}, {"tap", tap}}.dump()), description, found.hop_samples,
           found.width, [upstream, index](const Speech& speech, std::size_t utterance) {
-            return upstream->forward(speech.wave(utterance), {index}).front();
+            return upstream->forward(speech.wave(utterance), {index}).front().cpu();
           }};
 }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
 
@@ -14,6 +15,7 @@
 #include "core/base/file.h"
 #include "core/base/stop.h"
 #include "core/tensor/safetensors.h"
+#include "distributed/device.h"
 #include "tests/errors.h"
 #include "tests/folder.h"
 #include "tests/trainers/pretrain/voices.h"
@@ -79,7 +81,7 @@ class PretrainerTest : public testing::Test {
                           bool stops = false) {
     for (;;) {
       const auto objective = objective_of(model);
-      Pretrainer trainer(model, *objective, data_, folder_ / name, "fingerprint", ranks);
+      Pretrainer trainer(model, *objective, data_, folder_ / name, "fingerprint", ranks, device_);
       if (stops) request_stop(SIGTERM);
       const bool done = trainer.run(false);
       request_stop(0);
@@ -89,6 +91,8 @@ class PretrainerTest : public testing::Test {
   }
 
   const Communicator world_ = Communicator::world();
+  // pretrainer_gpu_test is this program on GPUs.
+  const c10::Device device_ = choose_device(std::getenv("STRATA_TEST_DEVICE") ? "cuda" : "cpu", world_);
   fs::path folder_;
   std::unique_ptr<Voices> voices_;
   std::optional<Units> units_;
@@ -148,14 +152,14 @@ void expect_near(const std::vector<Json>& history, const std::vector<Json>& expe
 
 TEST_P(PretrainerOf, EveryStepIsThatOfOneRank) {
   const Communicator alone = world_.split(world_.rank());
-  const std::vector<Json> together = train(model(12), "together", world_);
-  expect_near(train(model(12), "alone" + std::to_string(world_.rank()), alone), together);
+  const std::vector<Json> together = train(model(6), "together", world_);
+  expect_near(train(model(6), "alone" + std::to_string(world_.rank()), alone), together);
 }
 
 TEST_P(PretrainerOf, EveryStepIsThatOfOneUtteranceAtATime) {
-  const std::vector<Json> together = train(model(12), "together", world_);
+  const std::vector<Json> together = train(model(6), "together", world_);
   data_.graph_samples = 1;
-  expect_near(train(model(12), "each", world_), together);
+  expect_near(train(model(6), "each", world_), together);
 }
 
 TEST_P(PretrainerOf, StoppedAtEveryStepItIsTheUninterruptedOneBitForBit) {
@@ -189,16 +193,16 @@ TEST_F(PretrainerTest, SeedsDiffer) {
   EXPECT_NE(losses(train(small_model(3), "seed0", world_)), losses(train(other, "seed1", world_)));
 }
 
-// At a rate at which the loss soon rises again: what is kept is what a training to that step alone ends with.
+// At a rate at which the loss rises again at once: what is kept is what a training to that step alone ends with.
 TEST_F(PretrainerTest, TheBestWeightsAreThoseOfTheBestEvaluation) {
-  PretrainModel model = small_model(12);
+  PretrainModel model = small_model(6);
   model.keep = "best";
   model.evaluate_every = 2;
   model.optimizer["learning_rate"] = 0.1;
   model.schedule = {{"type", "constant"}};
   const auto run = [&](const std::string& name) {
     const auto objective = objective_of(model);
-    Pretrainer trainer(model, *objective, data_, folder_ / name, "fingerprint", world_);
+    Pretrainer trainer(model, *objective, data_, folder_ / name, "fingerprint", world_, device_);
     EXPECT_TRUE(trainer.run(false));
     const Parameters chosen = trainer.chosen();
     std::vector<at::Tensor> values;
@@ -212,10 +216,10 @@ TEST_F(PretrainerTest, TheBestWeightsAreThoseOfTheBestEvaluation) {
     least = event.at("dev").at("loss");
     model.steps = event.at("step");
   }
-  ASSERT_LT(model.steps, 12) << "of no use if the loss never rises";
+  ASSERT_LT(model.steps, 6) << "of no use if the loss never rises";
   model.keep = "last";
   EXPECT_TRUE(at::equal(run("to_there").second, best));
-  model.steps = 12;
+  model.steps = 6;
   EXPECT_FALSE(at::equal(run("last").second, best));
 }
 
@@ -253,7 +257,7 @@ TEST_F(PretrainerTest, ContinuesFromACheckpointWithoutThePredictionsSpread) {
   const auto objective = objective_of(model);
   const fs::path file = folder_ / "old/checkpoint.safetensors";
   request_stop(SIGTERM);
-  Pretrainer(model, *objective, data_, folder_ / "old", "fingerprint", world_).run(false);
+  Pretrainer(model, *objective, data_, folder_ / "old", "fingerprint", world_, device_).run(false);
   request_stop(0);
   world_.barrier();
   if (world_.rank() == 0) {
@@ -278,7 +282,8 @@ TEST_F(PretrainerTest, TheCheckpointOfAnotherRunAndABrokenOneAreRefused) {
   world_.barrier();
   const auto objective = objective_of(model);
   const auto open = [&](const char* fingerprint) {
-    return error_of<DataError>([&] { Pretrainer(model, *objective, data_, folder_ / "run", fingerprint, world_); });
+    return error_of<DataError>(
+        [&] { Pretrainer(model, *objective, data_, folder_ / "run", fingerprint, world_, device_); });
   };
   EXPECT_THAT(open("another"), HasSubstr("checkpoint of another training"));
   const std::string whole = read_file(folder_ / "run/checkpoint.safetensors");

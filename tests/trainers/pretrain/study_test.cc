@@ -53,6 +53,8 @@ TEST_F(PretrainStudyTest, IsReadWithItsDefaults) {
   EXPECT_EQ(study.corpora.at("debian").manifests, file_.parent_path() / "runs/manifests");
   EXPECT_THAT(study.speech.held_out, ElementsAre("*/*.test"));
   EXPECT_EQ(study.speech.max_seconds, 12);
+  EXPECT_EQ(study.device, "auto");
+  EXPECT_EQ(read({"device=cpu"}).device, "cpu");
   ASSERT_EQ(study.models.size(), 2U);
   const PretrainModel& first = study.models[0];
   EXPECT_EQ(first.name, "first") << "the other's units come from it";
@@ -75,6 +77,7 @@ TEST_F(PretrainStudyTest, TakesOverrides) {
 
 TEST_F(PretrainStudyTest, RefusesWrongKeysAndValues) {
   EXPECT_THAT(error({"pretrain.modles=1"}), AllOf(StartsWith("/pretrain/modles: unknown key"), HasSubstr("models")));
+  EXPECT_THAT(error({"device=gpu"}), StartsWith("/device: unknown value \"gpu\""));
   EXPECT_THAT(error({"pretrian=1"}), AllOf(StartsWith("/pretrian: unknown key"), HasSubstr("pretrain")));
   EXPECT_THAT(error({"pretrain.speech.trian=1"}),
               AllOf(StartsWith("/pretrain/speech/trian: unknown key"), HasSubstr("train")));
