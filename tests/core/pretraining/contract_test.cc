@@ -44,7 +44,8 @@ class Contract : public testing::TestWithParam<std::string> {
     Json all = Json::object();
     if (GetParam().ends_with(kLarge)) {
       all["conv_bias"] = true;
-      if (type() != "data2vec") all.update({{"feat_extract_norm", "layer"}, {"do_stable_layer_norm", true}});
+      all.update(type() == "data2vec" ? Json{{"position_blocks", 3}, {"position_kernel", 7}}
+                                      : Json{{"feat_extract_norm", "layer"}, {"do_stable_layer_norm", true}});
     }
     all.update(options);
     return all;
@@ -212,7 +213,11 @@ EncoderConfig encoder_of(const std::string& type, const Json& options) {
   config.num_hidden_layers = 4;
   config.num_attention_heads = 4;
   config.intermediate_size = 48;
-  if (type == "data2vec") return config;
+  if (type == "data2vec") {
+    config.num_conv_pos_embeddings = options.value("position_blocks", config.num_conv_pos_embeddings);
+    config.conv_pos_kernel_size = options.value("position_kernel", config.conv_pos_kernel_size);
+    return config;
+  }
   config.feat_extract_norm = options.value("feat_extract_norm", "group");
   config.do_stable_layer_norm = options.value("do_stable_layer_norm", false);
   return config;
