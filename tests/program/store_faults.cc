@@ -124,7 +124,7 @@ std::string StoreFaults::fail_at(std::size_t call, const Fault& fault) {
       if (!files().contains(name)) return "it says that all is well, but lacks " + name;
     }
   } else if (run.code != 1 || run.times_in_err("strata: error: ") != 1 || run.times_in_err("\n") != 1 ||
-             run.times_in_err("disk/features") == 0) {
+             run.times_in_err("disk/features") + run.times_in_err("error: disk: ") == 0) {  // or the folder it is in
     return "not one line with the file's name: " + one_line_of(run);
   }
   if (run.code != 0 && !fault.ends_the_run("write")) return "it gives up where it need not: " + one_line_of(run);
