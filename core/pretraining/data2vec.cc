@@ -34,8 +34,8 @@ struct Data2VecOptions {
     sizes.fields(f);
     f.number("layers", layers, "transformer layers", at_least(1));
     f.number("position_blocks", position_blocks,
-             "convolutions of the positional stack, one behind the other; frames as near an end as it sees know how far "
-             "it is, which a teacher of short utterances can come to say mostly",
+             "convolutions of the positional stack, one behind the other; frames as near an end as it sees know how "
+             "far it is, which a teacher of short utterances can come to say mostly",
              at_least(1));
     f.number("position_kernel", position_kernel, "frames that each of them sees", at_least(1));
     f.number("average_top_layers", top_layers, "of the teacher whose average is the target; 8 of 12 as published",
