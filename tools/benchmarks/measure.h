@@ -19,7 +19,8 @@ double seconds_since(std::chrono::steady_clock::time_point start);
 /// The upper of the two in the middle where there is none. `values` must not be empty.
 double median(std::vector<double> values);
 
-/// GFLOP/s of a large float32 product of matrices: what any dense model is held against. The best of seven.
+/// GFLOP/s of a large float32 product of matrices, LibTorch's or by packed weights, whichever is faster: what any dense
+/// model is held against. The best of several.
 /// Sets the number of intra-op threads.
 double gemm_peak(int threads, c10::Device device = c10::kCPU);
 
