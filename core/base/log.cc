@@ -4,6 +4,8 @@
 #include <spdlog/spdlog.h>
 
 #include <memory>
+#include <mutex>
+#include <set>
 
 namespace strata {
 namespace {
@@ -38,6 +40,12 @@ void init_log(LogLevel level, int rank, int world_size) {
 
 void log_info_text(const std::string& text) {
   if (state().rank == 0) state().logger->info(text);
+}
+void log_info_once_text(const std::string& text) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard lock(mutex);
+  if (said.insert(text).second) log_info_text(text);
 }
 void log_debug_text(const std::string& text) {
   if (state().rank == 0) state().logger->debug(text);

@@ -25,6 +25,14 @@ void log_info(fmt::format_string<Args...> format, Args&&... args) {
   log_info_text(fmt::format(format, std::forward<Args>(args)...));
 }
 
+/// Nothing if this process has said the same before.
+void log_info_once_text(const std::string& text);
+
+template <class... Args>
+void log_info_once(fmt::format_string<Args...> format, Args&&... args) {
+  log_info_once_text(fmt::format(format, std::forward<Args>(args)...));
+}
+
 template <class... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {
   log_debug_text(fmt::format(format, std::forward<Args>(args)...));

@@ -117,7 +117,8 @@ NamedTensors bare_model(NamedTensors tensors, const std::string& prefix, const s
                                     printable(inner), prefix));
     }
   }
-  if (!unused.empty()) log_info("{}: left out, for no hidden state depends on them: {}", place, parts_text(unused));
+  if (!unused.empty())
+    log_info_once("{}: left out, for no hidden state depends on them: {}", place, parts_text(unused));
   return bare;
 }
 

@@ -119,6 +119,19 @@ void warn_of_unknown_keys(const Json& json, const std::string& place, const Json
                 fmt::join(unknown, ", "));
 }
 
+namespace {
+
+void tell_defaults(const Json& json, const std::string& place, const Json& used) {
+  std::vector<std::string> taken;
+  for (const auto& item : used.items()) {
+    if (!json.contains(item.key())) taken.push_back(fmt::format("{} {}", item.key(), item.value().dump()));
+  }
+  if (!taken.empty())
+    log_info_once("{}: not given, so as transformers has them by default: {}", place, fmt::join(taken, ", "));
+}
+
+}  // namespace
+
 void common_encoder_fields(EncoderConfig& c, Fields& f) {
   f.numbers("conv_dim", c.conv_dim, "channels of the stem's convolutions");
   f.numbers("conv_kernel", c.conv_kernel, "their kernels");
@@ -208,6 +221,7 @@ EncoderConfig read_encoder_config(const Json& json, const std::string& place, En
   FieldWriter used;
   fields(config, used);
   warn_of_unknown_keys(json, place, used.object, keys_without_effect());
+  tell_defaults(json, place, used.object);
   check_encoder_config(config, place);
   const Json layers = json.value("num_feat_extract_layers", Json(config.conv_dim.size()));
   if (layers != Json(config.conv_dim.size())) {

@@ -66,6 +66,7 @@ TEST(Checkpoint, NamesWhatItLeavesOutByParts) {
   std::vector<std::string> head = kXVector;
   head.insert(head.end(), kPreTraining.begin(), kPreTraining.end());
   bare_model(checkpoint("wav2vec2.", head), "wav2vec2.", "models/a");
+  bare_model(checkpoint("wav2vec2.", head), "wav2vec2.", "models/a");
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_THAT(log, HasSubstr("models/a: left out, for no hidden state depends on them: classifier.* (2 weights), "
                              "feature_extractor.bias, feature_extractor.weight, layer_weights, masked_spec_embed, "

@@ -143,6 +143,19 @@ TEST(Hubert, AFoldedPositionalWeightGivesTheSameStates) {
   EXPECT_LT(difference.abs().max().item<double>(), 1e-5);
 }
 
+TEST(Hubert, NamesTheDefaultsThatItTakes) {
+  const ModelFolder folder("hubert-group");
+  folder.change_json("config.json", [](Json& config) {
+    config.erase("layer_norm_eps");
+    config.erase("hidden_act");
+  });
+  testing::internal::CaptureStderr();
+  folder.open();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("/config.json: not given, so as transformers has them by default: hidden_act \"gelu\", "
+                        "layer_norm_eps 1e-05"));
+}
+
 TEST(Hubert, RefusesConfigsThatWouldChangeTheNumbers) {
   const auto refused = [](const char* key, const Json& value) {
     const ModelFolder folder("hubert-group");
