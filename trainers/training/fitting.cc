@@ -36,8 +36,9 @@ at::Tensor from_rank_0(const ParameterSpec& spec, const at::Tensor& value, const
 Parameters fit_interfaces(const Model& model, const FeatureLoader& loader, const std::vector<std::string>& ids,
                           const Communicator& group) {
   const auto fits = begin_fits(model, loader, ids.front());
-  for (std::size_t u = static_cast<std::size_t>(group.rank()); u < ids.size();
-       u += static_cast<std::size_t>(group.size())) {
+  const auto size = static_cast<std::size_t>(group.size());
+  for (std::size_t u = static_cast<std::size_t>(group.rank()); u < ids.size(); u += size) {
+    if (const std::size_t ahead = u + 2 * size; ahead < ids.size()) loader.prefetch({ids[ahead]});
     const FeatureBatch one = loader.load({ids[u]});
     for (std::size_t i = 0; i < fits.size(); ++i) {
       if (fits[i]) fits[i]->add(one.features[i][0]);

@@ -21,6 +21,9 @@ namespace strata {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Batches that come from disk while one is worked on: two, so that the disk is busy when one ends early.
+constexpr std::int64_t kAhead = 2;
 using Clock = std::chrono::steady_clock;
 
 std::vector<std::string> pick(const std::vector<std::string>& ids, const std::vector<std::int64_t>& indices) {
@@ -118,9 +121,7 @@ std::vector<std::string> Trainer::ids_of_step(std::int64_t step) {
   return pick(data_.ids.at("train"), slice(order_.batch(step), group_.rank(), group_.size()));
 }
 
-/// The next batches come from disk while this one is worked on: two, so that the disk is busy when one ends early.
 void Trainer::prefetch() {
-  constexpr std::int64_t kAhead = 2;
   for (prefetched_ = std::max(prefetched_, step_); prefetched_ <= step_ + kAhead; ++prefetched_) {
     data_.source->prefetch(ids_of_step(prefetched_));
   }
@@ -188,9 +189,15 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
   std::vector<double> sums(2 * metrics.size() + 2, 0.0);  // metrics' sums and counts, then the loss's
   std::vector<Json> mine;
   const auto batch_size = options_.evaluation_batch;
-  for (std::int64_t first = group_.rank() * batch_size; first < static_cast<std::int64_t>(ids.size()); first += group_.size() * batch_size) {
-    const std::int64_t count = std::min<std::int64_t>(batch_size, static_cast<std::int64_t>(ids.size()) - first);
-    const std::vector<std::string> some(ids.begin() + first, ids.begin() + first + count);
+  const std::int64_t total = std::ssize(ids), stride = group_.size() * batch_size, start = group_.rank() * batch_size;
+  const auto batch_at = [&](std::int64_t first) {
+    first = std::min(first, total);
+    return std::vector<std::string>(ids.begin() + first, ids.begin() + std::min(first + batch_size, total));
+  };
+  for (std::int64_t ahead = 0; ahead < kAhead; ++ahead) data_.source->prefetch(batch_at(start + ahead * stride));
+  for (std::int64_t first = start; first < total; first += stride) {
+    data_.source->prefetch(batch_at(first + kAhead * stride));
+    const std::vector<std::string> some = batch_at(first);
     const FeatureBatch batch = data_.source->load(some);
     const at::Tensor logits = model_.forward(all, features_on(options_.device, batch), batch.lengths).cpu();
     const Targets targets = data_.task->targets(some);

@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <set>
+
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
@@ -165,6 +167,36 @@ TEST_F(TrainerTest, GivesTheSameOnAnyNumberOfRanks) {
   EXPECT_EQ(shared.best()["step"], alone.best()["step"]);
   // It learns, so the equalities above are not those of noughts.
   EXPECT_LT(shared.history()[2]["train_loss"], shared.history()[0]["train_loss"]);
+}
+
+/// Notes which utterances were asked for ahead, and which were loaded without.
+class WatchedSource : public BatchSource {
+ public:
+  explicit WatchedSource(const BatchSource& source) : source_(source) {}
+  FeatureBatch load(const std::vector<std::string>& ids) const override {
+    for (const std::string& id : ids) unasked_ += ahead_.contains(id) ? 0 : 1;
+    return source_.load(ids);
+  }
+  void prefetch(const std::vector<std::string>& ids) const override {
+    ahead_.insert(ids.begin(), ids.end());
+    source_.prefetch(ids);
+  }
+  int unasked() const { return unasked_; }
+
+ private:
+  const BatchSource& source_;
+  mutable std::set<std::string> ahead_;
+  mutable int unasked_ = 0;
+};
+
+TEST_F(TrainerTest, AsksForAllBatchesAhead) {
+  const WatchedSource watched(*data_.loader);
+  data_.source = &watched;
+  const Trial one = trial();
+  Trainer all = trainer(one, world, "ahead");
+  ASSERT_EQ(all.run(), TrialEnd::kDone);
+  all.evaluate("dev", all.best_parameters());
+  EXPECT_EQ(watched.unasked(), 0);
 }
 
 TEST_F(TrainerTest, GivesTheSameOnTimeMeans) {
