@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <jemalloc/jemalloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -473,7 +474,7 @@ void write_many(const FeatureStore& store, std::int64_t utterances) {
   }
 }
 
-/// A field of /proc/self/status, in MB: VmHWM is the peak, with pages of files; RssAnon is what is the process' own.
+/// A field of /proc/self/status, in MB: VmHWM is the peak, with pages of files; RssAnon is the process' own.
 double status_mb(const std::string& field) {
   std::ifstream file("/proc/self/status");
   for (std::string name; file >> name;) {
@@ -481,6 +482,12 @@ double status_mb(const std::string& field) {
     if (name == field + ":" && file >> kilobytes) return kilobytes / 1e3;
   }
   return 0;
+}
+
+/// The process' own memory, without what is free and only kept by the allocator.
+double held_mb() {
+  ::mallctl(fmt::format("arena.{}.purge", MALLCTL_ARENAS_ALL).c_str(), nullptr, nullptr, nullptr, 0);
+  return status_mb("RssAnon");
 }
 
 /// Does `work` in a process of its own and gives the text that it returns.
@@ -505,7 +512,7 @@ std::string apart(const Work& work) {
 /// Opens the store and plans an epoch, the memory of the process being then that alone.
 Json open_many(const fs::path& folder, std::int64_t utterances) {
   return Json::parse(apart([&] {
-    const double before = status_mb("RssAnon");
+    const double before = held_mb();
     auto start = Clock::now();
     const CorpusFeatures features(FeatureStore::open(folder), "many");
     const double opened = seconds_since(start);
@@ -518,7 +525,7 @@ Json open_many(const fs::path& folder, std::int64_t utterances) {
                 {"shards", features.shards().size()},
                 {"found", features.size()},
                 {"batch", first.size()},
-                {"memory_mb", status_mb("RssAnon") - before},
+                {"memory_mb", held_mb() - before},
                 {"peak_mb", status_mb("VmHWM")}}
         .dump();
   }));
