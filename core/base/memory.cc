@@ -11,8 +11,8 @@ extern "C" const char* malloc_conf = "dirty_decay_ms:10000,muzzy_decay_ms:10000,
 
 namespace {
 
-/// The arena of the main thread is made before the options are read, and jemalloc 5.3 leaves it the default of 8 MB, from
-/// which on it gives back at once what is freed.
+/// The arena of the main thread is made before the options are read, and jemalloc 5.3 leaves it the default of 8 MB,
+/// from which on it gives back at once what is freed.
 [[gnu::constructor]] void keep_large_blocks() {
   std::size_t threshold = std::numeric_limits<std::size_t>::max() / 2;
   mallctl("arena.0.oversize_threshold", nullptr, nullptr, &threshold, sizeof threshold);

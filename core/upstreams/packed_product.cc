@@ -163,8 +163,8 @@ void PackedProduct::multiply(const at::Tensor& out, const at::Tensor& x, bool ad
   if (packed_.dim() == 3) return multiply_panels(x, packed_, add, out);
   cblas_sgemm_compute(kRowMajor, kPlain, kPacked, static_cast<int>(x.size(0)), static_cast<int>(out_),
                       static_cast<int>(in_), x.const_data_ptr<float>(), static_cast<int>(step_of(x)),
-                      packed_.const_data_ptr<float>(), static_cast<int>(in_), add ? 1.0F : 0.0F, out.mutable_data_ptr<float>(),
-                      static_cast<int>(step_of(out)));
+                      packed_.const_data_ptr<float>(), static_cast<int>(in_), add ? 1.0F : 0.0F,
+                      out.mutable_data_ptr<float>(), static_cast<int>(step_of(out)));
 }
 
 }  // namespace strata

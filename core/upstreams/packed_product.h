@@ -36,7 +36,8 @@ class PackedProduct {
 
  private:
   void multiply(const at::Tensor& out, const at::Tensor& x, bool add) const;
-  PackedProduct(at::Tensor packed, std::int64_t in, std::int64_t out) : packed_(std::move(packed)), in_(in), out_(out) {}
+  PackedProduct(at::Tensor packed, std::int64_t in, std::int64_t out)
+      : packed_(std::move(packed)), in_(in), out_(out) {}
 
   at::Tensor packed_;  // [panels, in, columns of a panel] in the arithmetic's type, or one row in MKL's own order
   std::int64_t in_, out_;
