@@ -104,6 +104,16 @@ void refuse_unsupported(const Json& json, const std::string& place) {
   }
 }
 
+/// Names, with its value, each key of `used` that config.json lacks.
+void tell_defaults(const Json& json, const std::string& place, const Json& used) {
+  std::vector<std::string> taken;
+  for (const auto& item : used.items()) {
+    if (!json.contains(item.key())) taken.push_back(fmt::format("{} {}", item.key(), item.value().dump()));
+  }
+  if (!taken.empty())
+    log_info_once("{}: not given, so as transformers has them by default: {}", place, fmt::join(taken, ", "));
+}
+
 }  // namespace
 
 void warn_of_unknown_keys(const Json& json, const std::string& place, const Json& used,
@@ -118,19 +128,6 @@ void warn_of_unknown_keys(const Json& json, const std::string& place, const Json
     log_warning("{}: keys that Strata does not know, taken to change no hidden state: {}", place,
                 fmt::join(unknown, ", "));
 }
-
-namespace {
-
-void tell_defaults(const Json& json, const std::string& place, const Json& used) {
-  std::vector<std::string> taken;
-  for (const auto& item : used.items()) {
-    if (!json.contains(item.key())) taken.push_back(fmt::format("{} {}", item.key(), item.value().dump()));
-  }
-  if (!taken.empty())
-    log_info_once("{}: not given, so as transformers has them by default: {}", place, fmt::join(taken, ", "));
-}
-
-}  // namespace
 
 void common_encoder_fields(EncoderConfig& c, Fields& f) {
   f.numbers("conv_dim", c.conv_dim, "channels of the stem's convolutions");

@@ -42,15 +42,13 @@ bool is_rows(const at::Tensor& t, std::int64_t columns) {
 
 std::int64_t step_of(const at::Tensor& rows) { return rows.size(0) > 1 ? rows.stride(0) : rows.size(1); }
 
-// An even number of inputs of 16 bits, which are multiplied two at a time.
-std::int64_t padding_of(std::int64_t in, at::ScalarType arithmetic) { return arithmetic == at::kFloat ? 0 : in % 2; }
-
-/// Of [out, in]: [panels, in, kColumns], zeros behind the last column; of 16 bits with each two inputs side by side,
-/// [panels, in / 2, kColumns, 2].
+/// Of [out, in]: [panels, in, kColumns], zeros behind the last column. Inputs of 16 bits are multiplied two at a time:
+/// of them zeros make an even number, and each two lie side by side, [panels, in / 2, kColumns, 2].
 at::Tensor pack_panels(const at::Tensor& weight, at::ScalarType arithmetic) {
   const std::int64_t panels = (weight.size(0) + kColumns - 1) / kColumns;
-  const at::Tensor whole = at::constant_pad_nd(
-      weight.to(arithmetic), {0, padding_of(weight.size(1), arithmetic), 0, panels * kColumns - weight.size(0)});
+  const std::int64_t more_inputs = arithmetic == at::kFloat ? 0 : weight.size(1) % 2;
+  const at::Tensor whole =
+      at::constant_pad_nd(weight.to(arithmetic), {0, more_inputs, 0, panels * kColumns - weight.size(0)});
   const at::Tensor by_panel = whole.view({panels, kColumns, whole.size(1)});
   if (arithmetic == at::kFloat) return by_panel.transpose(1, 2).contiguous();
   return by_panel.view({panels, kColumns, -1, 2}).permute({0, 2, 1, 3}).contiguous().view({panels, -1, kColumns});

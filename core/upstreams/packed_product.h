@@ -9,6 +9,7 @@
 
 namespace strata {
 
+/// Whose kernels compute a product in float32; by name for those who compare them.
 enum class ProductLibrary { kFastest, kMkl, kOneDnn };
 
 /// x W^T by a weight that was packed once into the form in which it is multiplied: an ordinary product repacks it at

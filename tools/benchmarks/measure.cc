@@ -19,13 +19,6 @@ namespace strata {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-  return values[values.size() / 2];
-}
-
 namespace {
 
 /// Of x W^T by weights that are packed once, each thread its own x.
@@ -46,6 +39,13 @@ double packed_peak(int threads) {
 }
 
 }  // namespace
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
 
 double gemm_peak(int threads, c10::Device device) {
   const std::int64_t size = device.is_cpu() ? 2048 : 8192;

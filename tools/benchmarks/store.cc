@@ -5,9 +5,6 @@
 #include <ATen/Parallel.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <jemalloc/jemalloc.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -25,16 +22,17 @@
 #include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/config/json.h"
-#include "data/batches/batch_order.h"
+#include "tools/benchmarks/many_utterances.h"
 #include "tools/benchmarks/measure.h"
+#include "tools/benchmarks/new_store.h"
+#include "tools/benchmarks/plain_reader.h"
 
 namespace strata {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::int64_t kLayers = 13, kWidth = 768, kShardBytes = 16 << 20;
-constexpr auto kType = hdf5::StoredType::kFloat16;
+constexpr std::int64_t kLayers = 13, kWidth = 768;
 const std::vector<std::size_t> kAll = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, kThree = {0, 6, 12};
 
 struct Arguments {
@@ -79,20 +77,6 @@ void write_and_sync(const fs::path& path, const std::string& bytes) {
   ::close(fd);
 }
 
-std::vector<Tap> taps_of(std::int64_t layers, std::int64_t width) {
-  std::vector<Tap> taps;
-  for (std::int64_t l = 0; l < layers; ++l) taps.push_back({fmt::format("h{}", l), width, 320});
-  return taps;
-}
-
-FeatureStore make_store(const fs::path& folder, const std::vector<Tap>& taps) {
-  fs::remove_all(folder);
-  return FeatureStore::open_or_create(folder, {"bench", "bench", kType, {taps, 400}});
-}
-
-// ---- a store of HuBERT base's size
-// -------------------------------------------------------------------------------------
-
 /// Utterances of noise whose lengths lie around the mean; the noise is one block that they are cut from.
 class Corpus {
  public:
@@ -131,7 +115,7 @@ WriteSeconds write_store(const Corpus& corpus, const FeatureStore& store, const 
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("noise"));
   std::vector<PlannedUtterance> planned;
   for (std::size_t u = 0; u < corpus.ids().size(); ++u) planned.push_back({corpus.ids()[u], corpus.frames(u) * 320});
-  plan.extend(planned, store.description(), Json::array(), kShardBytes);
+  plan.extend(planned, store.description(), Json::array(), kNoiseShardBytes);
   plan.save();
   WriteSeconds seconds;
   std::size_t u = 0;
@@ -144,7 +128,7 @@ WriteSeconds write_store(const Corpus& corpus, const FeatureStore& store, const 
     }
     const fs::path path = plan.folder() / shard.name;
     seconds.ours += seconds_of([&] {
-      write_shard(path, store.description().spec.taps, kType, utterances, {}, hdf5::Compression::kNone,
+      write_shard(path, store.description().spec.taps, kNoiseType, utterances, {}, hdf5::Compression::kNone,
                   store.origin_of("noise", shard.name));
     });
     const std::string bytes = read_file(path);
@@ -161,7 +145,7 @@ void write_peer_file(const Corpus& corpus, const fs::path& path) {
   for (std::size_t u = 0; u < corpus.ids().size(); ++u) {
     std::vector<at::Tensor> layers;
     for (std::int64_t l = 0; l < kLayers; ++l) layers.push_back(corpus.layer(u, l));
-    hdf5::write_dataset(file, corpus.ids()[u], hdf5::make_type(kType),
+    hdf5::write_dataset(file, corpus.ids()[u], hdf5::make_type(kNoiseType),
                         {kLayers, static_cast<hsize_t>(corpus.frames(u)), kWidth}, at::stack(layers).const_data_ptr(),
                         path.string());
   }
@@ -175,54 +159,6 @@ std::int64_t touch(const at::Tensor& tensor) {
   for (std::int64_t at = 0; at < static_cast<std::int64_t>(tensor.nbytes()); at += kPage) sum += bytes[at];
   return sum;
 }
-
-/// Where an utterance's taps lie, for those who read without us.
-struct Extent {
-  int fd = -1;
-  std::int64_t offset = 0, bytes = 0;
-};
-
-/// Files opened once and extents by utterance: what the best use of `pread` needs.
-class PlainReader {
- public:
-  explicit PlainReader(const CorpusFeatures& features) {
-    for (const auto& shard : features.shards()) {
-      fds_.push_back(::open(shard->path().c_str(), O_RDONLY | O_CLOEXEC));
-      for (std::size_t u = 0; u < shard->ids().size(); ++u) {
-        auto& extents = extents_[shard->ids()[u]];
-        for (std::size_t t = 0; t < kLayers; ++t) {
-          const ShardTap& tap = shard->tap(t);
-          const std::int64_t row = tap.frames.columns * 2;
-          extents.push_back({fds_.back(), tap.frames.offset_bytes + tap.first[u] * row, tap.count[u] * row});
-          largest_ = std::max(largest_, extents.back().bytes);
-        }
-      }
-    }
-  }
-  ~PlainReader() {
-    for (const int fd : fds_) ::close(fd);
-  }
-  PlainReader(const PlainReader&) = delete;
-  PlainReader& operator=(const PlainReader&) = delete;
-
-  /// Into a buffer of `largest` bytes that is used again for each tap.
-  void read(const std::string& id, const std::vector<std::size_t>& taps, char* buffer) const {
-    for (const std::size_t tap : taps) {
-      const Extent& e = extents_.at(id)[tap];
-      for (std::int64_t at = 0; at < e.bytes;) {
-        const ssize_t n = ::pread(e.fd, buffer, static_cast<std::size_t>(e.bytes - at), e.offset + at);
-        if (n <= 0) throw FileError("pread failed");
-        at += n;
-      }
-    }
-  }
-  std::int64_t largest() const { return largest_; }
-
- private:
-  std::vector<int> fds_;
-  std::map<std::string, std::vector<Extent>> extents_;
-  std::int64_t largest_ = 0;
-};
 
 /// Seconds that threads need which share the utterances; `begin()` gives each thread the function it calls with an id.
 template <class Begin>
@@ -328,7 +264,7 @@ class ReadBench {
 
   Json warm() const {
     const CorpusFeatures features(store_, "noise");
-    const PlainReader plain(features);
+    const PlainReader plain(features, kLayers);
     double ours = 1e30, of_two = 1e30, theirs = 1e30;
     warm_seconds(features, ids_, 1);
     pread_seconds(plain, ids_, kAll, 1);
@@ -408,7 +344,7 @@ class ReadBench {
   }
   double cold_pread(int threads) const {
     const CorpusFeatures features(store_, "noise");
-    return pread_seconds(PlainReader(features), ids_, kAll, threads);
+    return pread_seconds(PlainReader(features, kLayers), ids_, kAll, threads);
   }
   Reading cold_ours(const std::vector<std::size_t>& taps) const {
     const CorpusFeatures features(store_, "noise");
@@ -454,114 +390,13 @@ Json bench_conversion(int rounds) {
   return result;
 }
 
-// ---- a store of very many utterances
-// -----------------------------------------------------------------------------------
-
-void write_many(const FeatureStore& store, std::int64_t utterances) {
-  CorpusPlan plan = CorpusPlan::load(store.corpus_folder("many"));
-  std::vector<PlannedUtterance> planned;
-  for (std::int64_t u = 0; u < utterances; ++u)
-    planned.push_back({fmt::format("speaker{:04}-chapter-{:08}", u / 1000, u), 320});
-  plan.extend(planned, store.description(), Json::array(), kShardBytes);
-  plan.save();
-  const at::Tensor frame = at::ones({1, 4}, at::kHalf);
-  for (const ShardPlan& shard : plan.shards()) {
-    std::vector<ShardUtterance> of_shard;
-    for (const std::string& id : shard.ids)
-      of_shard.push_back({id, 320, std::vector<at::Tensor>(store.description().spec.taps.size(), frame)});
-    write_shard(plan.folder() / shard.name, store.description().spec.taps, kType, of_shard, {},
-                hdf5::Compression::kNone, store.origin_of("many", shard.name));
-  }
-}
-
-/// A field of /proc/self/status, in MB: VmHWM is the peak, with pages of files; RssAnon is the process' own.
-double status_mb(const std::string& field) {
-  std::ifstream file("/proc/self/status");
-  for (std::string name; file >> name;) {
-    double kilobytes = 0;
-    if (name == field + ":" && file >> kilobytes) return kilobytes / 1e3;
-  }
-  return 0;
-}
-
-/// The process' own memory, without what is free and only kept by the allocator.
-double held_mb() {
-  ::mallctl(fmt::format("arena.{}.purge", MALLCTL_ARENAS_ALL).c_str(), nullptr, nullptr, nullptr, 0);
-  return status_mb("RssAnon");
-}
-
-/// Does `work` in a process of its own and gives the text that it returns.
-template <class Work>
-std::string apart(const Work& work) {
-  int ends[2];
-  if (::pipe(ends) != 0) throw DataError("no pipe");
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const std::string text = work();
-    if (::write(ends[1], text.data(), text.size()) < 0) std::_Exit(1);
-    std::_Exit(0);
-  }
-  ::close(ends[1]);
-  std::string text(4096, '\0');
-  text.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::read(ends[0], text.data(), text.size()))));
-  ::close(ends[0]);
-  ::waitpid(child, nullptr, 0);
-  return text;
-}
-
-/// Opens the store and plans an epoch, the memory of the process being then that alone.
-Json open_many(const fs::path& folder, std::int64_t utterances) {
-  return Json::parse(apart([&] {
-    const double before = held_mb();
-    auto start = Clock::now();
-    const CorpusFeatures features(FeatureStore::open(folder), "many");
-    const double opened = seconds_since(start);
-    start = Clock::now();
-    BatchOrder order(utterances, 32, 1, "bench");
-    const auto first = order.batch(0);
-    const double planned = seconds_since(start);
-    return Json{{"open_s", opened},
-                {"plan_s", planned},
-                {"shards", features.shards().size()},
-                {"found", features.size()},
-                {"batch", first.size()},
-                {"memory_mb", held_mb() - before},
-                {"peak_mb", status_mb("VmHWM")}}
-        .dump();
-  }));
-}
-
-Json bench_many(const Arguments& given, std::int64_t taps) {
-  const fs::path folder = fs::path(given.work) / fmt::format("many_{}_{}", given.many, taps);
-  if (!fs::exists(folder / "complete")) {
-    apart([&] {
-      write_many(make_store(folder, taps_of(taps, 4)), given.many);
-      write_file_atomically(folder / "complete", "");
-      return std::string("written");
-    });
-  }
-  Json best;
-  for (int round = 0; round < given.rounds; ++round) {
-    const Json one = open_many(folder, given.many);
-    if (best.is_null() || one.at("open_s").get<double>() < best.at("open_s").get<double>()) best = one;
-  }
-  fmt::print(
-      "{} utterances in {} shards, {} taps: opened in {:.2f} s, an epoch planned in {:.3f} s; it takes {:.0f} MB of "
-      "memory "
-      "of its own, {:.0f} bytes an utterance; with all of the program and pages of files the peak is {:.0f} MB\n",
-      given.many, best["shards"].get<int>(), taps, best["open_s"].get<double>(), best["plan_s"].get<double>(),
-      best["memory_mb"].get<double>(), 1e6 * best["memory_mb"].get<double>() / static_cast<double>(given.many),
-      best["peak_mb"].get<double>());
-  return best;
-}
-
 void bench(const Arguments& given) {
   const fs::path work = fs::absolute(given.work);
   make_folder(work);
   at::set_num_threads(1);
   Json result = {{"name", "store"}, {"utterances", given.utterances}};
   for (const std::int64_t taps : {std::int64_t{1}, kLayers}) {  // first, while this process has hardly any memory
-    if (given.many > 0) result[fmt::format("many_{}_taps", taps)] = bench_many(given, taps);
+    if (given.many > 0) result[fmt::format("many_{}_taps", taps)] = open_many_utterances(fs::path(given.work) / fmt::format("many_{}_{}", given.many, taps), given.many, taps, given.rounds);
   }
   {
     const Corpus corpus(given);

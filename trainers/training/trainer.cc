@@ -32,6 +32,15 @@ std::vector<std::string> pick(const std::vector<std::string>& ids, const std::ve
   return picked;
 }
 
+/// This rank's share of all batches of `size` ids.
+std::vector<std::vector<std::string>> batches_of(const std::vector<std::string>& ids, std::int64_t size,
+                                                 const Communicator& group) {
+  std::vector<std::vector<std::string>> batches;
+  for (std::int64_t first = group.rank() * size; first < std::ssize(ids); first += group.size() * size)
+    batches.emplace_back(ids.begin() + first, ids.begin() + std::min(first + size, std::ssize(ids)));
+  return batches;
+}
+
 /// What dropout masks are drawn from.
 UtteranceKeys utterance_keys(const Trial& trial, std::int64_t step, const std::vector<std::string>& ids) {
   const std::uint64_t seed = trial.config.at("seed");
@@ -188,16 +197,10 @@ Json Trainer::evaluate(const std::string& split, const at::Tensor& flat, std::ve
   const Parameters all = parameters(flat);
   std::vector<double> sums(2 * metrics.size() + 2, 0.0);  // metrics' sums and counts, then the loss's
   std::vector<Json> mine;
-  const auto batch_size = options_.evaluation_batch;
-  const std::int64_t total = std::ssize(ids), stride = group_.size() * batch_size, start = group_.rank() * batch_size;
-  const auto batch_at = [&](std::int64_t first) {
-    first = std::min(first, total);
-    return std::vector<std::string>(ids.begin() + first, ids.begin() + std::min(first + batch_size, total));
-  };
-  for (std::int64_t ahead = 0; ahead < kAhead; ++ahead) data_.source->prefetch(batch_at(start + ahead * stride));
-  for (std::int64_t first = start; first < total; first += stride) {
-    data_.source->prefetch(batch_at(first + kAhead * stride));
-    const std::vector<std::string> some = batch_at(first);
+  const auto batches = batches_of(ids, options_.evaluation_batch, group_);
+  for (std::size_t b = 0, asked = 0; b < batches.size(); ++b) {
+    for (; asked < std::min(b + kAhead + 1, batches.size()); ++asked) data_.source->prefetch(batches[asked]);
+    const std::vector<std::string>& some = batches[b];
     const FeatureBatch batch = data_.source->load(some);
     const at::Tensor logits = model_.forward(all, features_on(options_.device, batch), batch.lengths).cpu();
     const Targets targets = data_.task->targets(some);
