@@ -8,7 +8,7 @@
 
 #include "core/tensor/feature_spec.h"
 #include "data/batches/alignment.h"
-#include "data/store/store.h"
+#include "data/store/corpus_features.h"
 
 namespace strata {
 

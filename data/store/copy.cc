@@ -38,8 +38,8 @@ bool is_table(const std::string& name) {
 Work work_on(const FeatureStore& from, const std::string& corpus) {
   const fs::path folder = from.corpus_folder(corpus);
   if (is_replacing(folder))
-    throw ConfigError(fmt::format("{}: `strata strip` is at work there, or was interrupted; run it again first",
-                                  folder.string()));
+    throw ConfigError(
+        fmt::format("{}: `strata strip` is at work there, or was interrupted; run it again first", folder.string()));
   const CorpusPlan plan = CorpusPlan::load(folder);
   Work work;
   std::set<std::string> of_shards;
@@ -118,21 +118,28 @@ void check_target(const FeatureStore& from, const fs::path& to, const std::vecto
   }
 }
 
-CopyForecast run(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora, bool write) {
+///   before_change  of `to`; null: only looks
+CopyForecast run(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora,
+                 const BeforeChange* before_change) {
   const std::vector<Work> all = all_work(from, corpora);
   check_target(from, to, all);
   CopyForecast done;
   for (const Work& work : all) {
     for (const fs::path& table : work.tables) {
-      if (write) write_file_atomically(to / table, read_file(from.folder() / table));
+      if (before_change == nullptr) continue;
+      (*before_change)();
+      write_file_atomically(to / table, read_file(from.folder() / table));
     }
     for (std::size_t s = 0; s < work.shards.size(); ++s) {
       const fs::path source = from.folder() / work.shards[s], target = to / work.shards[s];
-      if (is_there(source, target) && (!write || is_whole(from, work.plans[s], target))) {
+      if (is_there(source, target) && (before_change == nullptr || is_whole(from, work.plans[s], target))) {
         done.shards_there += 1;
         continue;
       }
-      if (write) copy_shard(from, work.plans[s], source, target);
+      if (before_change != nullptr) {
+        (*before_change)();
+        copy_shard(from, work.plans[s], source, target);
+      }
       done.shards += 1;
       done.bytes += static_cast<std::int64_t>(fs::file_size(source) + fs::file_size(sidecar_path(source)));
     }
@@ -143,21 +150,23 @@ CopyForecast run(const FeatureStore& from, const fs::path& to, const std::vector
 }  // namespace
 
 CopyForecast forecast_copy(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora) {
-  return run(from, to, corpora, false);
+  return run(from, to, corpora, nullptr);
 }
 
-CopyForecast copy_store(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora) {
-  return run(from, to, corpora, true);
+CopyForecast copy_store(const FeatureStore& from, const fs::path& to, const std::vector<std::string>& corpora,
+                        const BeforeChange& before_change) {
+  return run(from, to, corpora, &before_change);
 }
 
-void remove_copied(const FeatureStore& from, const std::vector<std::string>& corpora) {
+void remove_copied(const FeatureStore& from, const std::vector<std::string>& corpora,
+                   const BeforeChange& before_change) {
   StripRequest going{{}, corpora};
   if (!corpora.empty()) {
-    strip(from, going);
+    strip(from, going, before_change);
     return;
   }
   for (const fs::path& corpus : corpora_of(from)) going.corpora.push_back(corpus.filename());
-  strip(from, going);
+  strip(from, going, before_change);
   const fs::path last = from.folder() / "store.json";
   for (const std::string& name : names_of_files(from.folder())) {
     if (name != last.filename()) fs::remove(from.folder() / name);

@@ -29,11 +29,13 @@ CopyForecast forecast_copy(const FeatureStore& from, const std::filesystem::path
 /// before they are written; throws DataError that names a shard that is damaged or belongs elsewhere. Those of the copy
 /// are, too, whether it was there or is new: one that is bad is copied again, so that afterwards `to` holds all shards
 /// that the source holds, whole. Shards that the source lacks, the copy lacks too. One process at a time.
-CopyForecast copy_store(const FeatureStore& from, const std::filesystem::path& to,
-                        const std::vector<std::string>& corpora);
+CopyForecast copy_store(
+    const FeatureStore& from, const std::filesystem::path& to, const std::vector<std::string>& corpora,
+    const BeforeChange& before_change = [] {});
 
 /// Removes from the source what `copy_store` has copied, to make a move of it: of each corpus the shards before the
 /// plans, store.json last, so that the same copy and removal go on where they were killed.
-void remove_copied(const FeatureStore& from, const std::vector<std::string>& corpora);
+void remove_copied(
+    const FeatureStore& from, const std::vector<std::string>& corpora, const BeforeChange& before_change = [] {});
 
 }  // namespace strata

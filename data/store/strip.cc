@@ -124,20 +124,22 @@ void remove_shard(const fs::path& path) {
 }
 
 /// Shards first, then the plans, the last first: until then what is missing can be extracted again.
-void remove_corpus(const fs::path& corpus, StripForecast& done) {
+void remove_corpus(const fs::path& corpus, const BeforeChange& before_change, StripForecast& done) {
   const CorpusPlan plan = CorpusPlan::load(corpus);
   for (const ShardPlan& shard : plan.shards()) {
     const fs::path path = corpus / shard.name;
     if (!fs::exists(path)) continue;
     count({path, {}, file_bytes(path) + file_bytes(sidecar_path(path))}, done);
+    before_change();
     remove_shard(path);
   }
+  before_change();
   for (std::size_t g = plan.generations(); g > 0; --g) fs::remove(CorpusPlan::generation_path(corpus, g - 1));
   fs::remove_all(corpus);
 }
 
 /// Writes the shard without the taps that go, and puts it in the place of the old one.
-void rewrite(const ShardWork& work, hdf5::StoredType type) {
+void rewrite(const ShardWork& work, hdf5::StoredType type, const BeforeChange& before_change) {
   const ShardReader shard(work.path, work.kept, type);
   require_whole(shard);
   std::vector<ShardUtterance> utterances;
@@ -154,6 +156,7 @@ void rewrite(const ShardWork& work, hdf5::StoredType type) {
   make_folder(room);
   write_shard(room / work.path.filename(), work.kept, type, utterances, shard.failed(), shard.compression(),
               shard.origin());
+  before_change();
   finish_replacement(work.path.parent_path());
 }
 
@@ -252,23 +255,26 @@ StripForecast forecast_strip(const FeatureStore& store, const StripRequest& requ
   return forecast;
 }
 
-StripForecast strip(const FeatureStore& given, const StripRequest& request) {
+StripForecast strip(const FeatureStore& given, const StripRequest& request, const BeforeChange& before_change) {
   check(given, request);
+  before_change();
   for (const fs::path& corpus : corpora_of(given)) finish_replacement(corpus);
   StripForecast done;
   for (const fs::path& corpus : corpora_of(given)) {
-    if (goes(request, corpus)) remove_corpus(corpus, done);
+    if (goes(request, corpus)) remove_corpus(corpus, before_change, done);
   }
   // What it comes to is counted while the plans still name what goes.
   StripRequest taps{request.taps, {}};
   const StripForecast rest = forecast_strip(given, taps);
+  before_change();
   for (const fs::path& corpus : corpora_of(given)) CorpusPlan::drop_taps(corpus, request.taps, given.description());
   const FeatureStore store = FeatureStore::without_taps(given.folder(), request.taps);
   for (const fs::path& corpus : corpora_of(store)) {
+    before_change();
     for (const fs::path& path : dropped_shards(corpus)) remove_shard(path);
     const CorpusPlan plan = CorpusPlan::load(corpus);
     for (const ShardPlan& shard : plan.shards()) {
-      if (const auto work = work_on(store, corpus, shard, {})) rewrite(*work, store.description().type);
+      if (const auto work = work_on(store, corpus, shard, {})) rewrite(*work, store.description().type, before_change);
     }
   }
   return {done.shards_rewritten + rest.shards_rewritten, done.shards_removed + rest.shards_removed,

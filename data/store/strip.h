@@ -32,7 +32,8 @@ StripForecast forecast_strip(const FeatureStore& store, const StripRequest& requ
 /// that is readable, but for one shard whose sidecar was already replaced; the next `strip` (of anything) or `extract`
 /// completes that, and the next `strip` the rest. Shards must have their checksums, else DataError: damage is not
 /// written anew. One process at a time.
-StripForecast strip(const FeatureStore& store, const StripRequest& request);
+StripForecast strip(
+    const FeatureStore& store, const StripRequest& request, const BeforeChange& before_change = [] {});
 
 /// The folders of the upstreams in the store of a study, by name; of one if it is named. Throws ConfigError if there is
 /// none.

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "core/tensor/safetensors.h"
-#include "data/store/store.h"
+#include "data/store/corpus_features.h"
 #include "tests/program/program.h"
 
 namespace strata {

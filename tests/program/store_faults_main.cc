@@ -1,13 +1,19 @@
-// The long form of the store's crash tests, for `tools/soak store`: store_faults SEED ROUNDS WORK. A round is a kill, a
-// fault and a loss of power, at calls drawn without repetition; faults take turns, so that enough rounds strike each
-// fault at each call. WORK/state keeps how many are done, so that the same command goes on there.
+// The long form of the store's crash tests, for `tools/soak store`: store_faults SEED STRIKES WORK. Strikes are drawn
+// without repetition from all there are: a kill at each call, each fault at each call that it fits, a loss of power
+// after each call. WORK/struck keeps which were made and ended well, so that the same command goes on there.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
-#include <numeric>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
 
+#include "core/base/cores.h"
 #include "core/base/error.h"
 #include "tests/program/store_faults.h"
 
@@ -15,69 +21,45 @@ namespace {
 
 using namespace strata;
 
-/// The round's index out of `count`: each comes once before one comes again.
-std::size_t drawn(std::uint64_t seed, std::int64_t round, std::size_t count) {
-  const auto time = static_cast<std::size_t>(round) / count;
-  std::vector<std::size_t> order(count);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  RandomStream random({seed, count, time});
-  random.shuffle(order);
-  return order[static_cast<std::size_t>(round) % count];
-}
-
-void require(const std::string& wrong, const std::string& what) {
-  if (!wrong.empty()) throw DataError(what + ": " + wrong);
-}
-
-std::string name_of(const FileCall& call) {
-  return call.kind + " of " + std::filesystem::path(call.path).filename().string();
-}
-
-/// The calls that a fault can strike.
-std::vector<std::size_t> fitting_calls(const StoreFaults& faults, const Fault& fault) {
-  std::vector<std::size_t> fitting;
-  for (std::size_t c = 0; c < faults.calls().size(); ++c) {
-    if (fault.fits(faults.calls()[c])) fitting.push_back(c);
-  }
-  return fitting;
-}
-
-/// Pairs of a fault and a call that it fits.
-struct Pairs {
-  std::int64_t struck = 0, all = 0;
-  std::int64_t rounds = 0;  // that strike all
+struct Strike {
+  enum Kind { kKill, kFault, kPowerLoss } kind = kKill;
+  std::size_t call = 0;  // which it strikes; kPowerLoss: how many were made
+  Fault fault = {};
+  LossyDisk::Kept kept = LossyDisk::Kept::kNothing;
 };
 
-Pairs pairs_after(const StoreFaults& faults, std::int64_t rounds) {
-  Pairs pairs;
-  const std::vector<Fault> kinds = all_faults();
-  const auto turns = static_cast<std::int64_t>(kinds.size());
-  for (std::int64_t f = 0; f < turns; ++f) {
-    const auto calls = static_cast<std::int64_t>(fitting_calls(faults, kinds[static_cast<std::size_t>(f)]).size());
-    pairs.struck += std::min(calls, (rounds + turns - 1 - f) / turns);
-    pairs.all += calls;
-    pairs.rounds = std::max(pairs.rounds, (calls - 1) * turns + f + 1);
+std::vector<Strike> all_strikes(const std::vector<FileCall>& calls, std::uint64_t seed) {
+  std::vector<Strike> strikes;
+  RandomStream random({seed});
+  for (std::size_t c = 0; c < calls.size(); ++c) strikes.push_back({Strike::kKill, c});
+  for (const Fault& fault : all_faults()) {
+    for (std::size_t c = 0; c < calls.size(); ++c) {
+      if (fault.fits(calls[c])) strikes.push_back({Strike::kFault, c, fault});
+    }
   }
-  return pairs;
+  for (std::size_t c = 0; c <= calls.size(); ++c)
+    strikes.push_back({Strike::kPowerLoss, c, {}, static_cast<LossyDisk::Kept>(random.below(3))});
+  random.shuffle(strikes);
+  return strikes;
 }
 
-void strike(StoreFaults& faults, std::uint64_t seed, std::int64_t round) {
-  const auto& calls = faults.calls();
-  const std::size_t killed = drawn(seed, round, calls.size());
-  require(faults.kill_at(killed),
-          fmt::format("round {}, killed at call {}, {}", round, killed, name_of(calls[killed])));
+std::string text_of(const Strike& strike, const std::vector<FileCall>& calls) {
+  if (strike.kind == Strike::kPowerLoss) return fmt::format("power lost after {} calls", strike.call);
+  const FileCall& call = calls[strike.call];
+  return fmt::format("{} at call {}, {} of {}", strike.kind == Strike::kKill ? "killed" : strike.fault.text(),
+                     strike.call, call.kind, std::filesystem::path(call.path).filename().string());
+}
 
-  const std::vector<Fault> all = all_faults();
-  const Fault& fault = all[static_cast<std::size_t>(round) % all.size()];
-  const std::vector<std::size_t> fitting = fitting_calls(faults, fault);
-  const std::size_t failed = fitting[drawn(seed + 1, round / static_cast<std::int64_t>(all.size()), fitting.size())];
-  require(faults.fail_at(failed, fault),
-          fmt::format("round {}, {} at call {}, {}", round, fault.text(), failed, name_of(calls[failed])));
-
-  const std::size_t lost = drawn(seed + 2, round, calls.size() + 1);
-  const auto kept = static_cast<LossyDisk::Kept>(round % 3);
-  require(faults.lose_power_after(lost, kept, seed, /*rerun=*/true),
-          fmt::format("round {}, power lost after {} calls", round, lost));
+std::string wrong_after(StoreFaults& faults, const Strike& strike, std::uint64_t seed) {
+  switch (strike.kind) {
+    case Strike::kKill:
+      return faults.kill_at(strike.call);
+    case Strike::kFault:
+      return faults.fail_at(strike.call, strike.fault);
+    case Strike::kPowerLoss:
+      return faults.lose_power_after(strike.call, strike.kept, seed, /*rerun=*/true);
+  }
+  throw InternalError("a strike of no kind");
 }
 
 /// Every prefix of the log, without running the program on what is left.
@@ -86,40 +68,111 @@ std::int64_t lose_power_everywhere(StoreFaults& faults, std::uint64_t seed) {
   for (std::size_t calls = 0; calls <= faults.calls().size(); ++calls) {
     for (const LossyDisk::Kept kept : {LossyDisk::Kept::kNothing, LossyDisk::Kept::kNames, LossyDisk::Kept::kSome,
                                        LossyDisk::Kept::kSome, LossyDisk::Kept::kSome}) {
-      require(faults.lose_power_after(calls, kept, seed + static_cast<std::uint64_t>(states), /*rerun=*/false),
-              fmt::format("power lost after {} calls", calls));
+      const std::string wrong =
+          faults.lose_power_after(calls, kept, seed + static_cast<std::uint64_t>(states), /*rerun=*/false);
+      if (!wrong.empty()) throw DataError(fmt::format("power lost after {} calls: {}", calls, wrong));
       ++states;
     }
   }
   return states;
 }
 
+/// Which strikes were made, one a line below a first line that says of how many calls and strikes.
+class Record {
+ public:
+  Record(const std::filesystem::path& path, std::size_t calls, std::size_t strikes) : path_(path) {
+    const std::string head = fmt::format("{} calls, {} strikes", calls, strikes);
+    std::ifstream file(path_);
+    std::string line;
+    if (std::getline(file, line) && line == head) {
+      for (std::size_t strike = 0; file >> strike;) made_.insert(strike);
+    } else {  // of another program
+      std::ofstream(path_) << head << '\n';
+    }
+  }
+
+  bool contains(std::size_t strike) const { return made_.contains(strike); }
+  void add(std::size_t strike) {
+    made_.insert(strike);
+    std::ofstream(path_, std::ios::app) << strike << '\n';
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::set<std::size_t> made_;
+};
+
+/// One StoreFaults a core, since most of a strike is the start of the program. Returns what went wrong.
+std::vector<std::string> strike_all(std::vector<std::unique_ptr<StoreFaults>>& workers,
+                                    const std::vector<Strike>& strikes, std::uint64_t seed, Record& record) {
+  std::vector<std::string> wrong;
+  std::mutex mutex;
+  std::atomic<std::size_t> next = 0;
+  std::vector<std::thread> threads;
+  for (const auto& worker : workers) {
+    threads.emplace_back([&, faults = worker.get()] {
+      for (std::size_t s = next++; s < strikes.size(); s = next++) {
+        {
+          const std::lock_guard lock(mutex);
+          if (record.contains(s)) continue;
+        }
+        std::string found;
+        try {
+          found = wrong_after(*faults, strikes[s], seed);
+        } catch (const std::exception& e) {
+          found = e.what();
+        }
+        const std::lock_guard lock(mutex);
+        if (found.empty()) {
+          record.add(s);
+        } else {
+          wrong.push_back(text_of(strikes[s], faults->calls()) + ": " + found);
+          fmt::print(stderr, "{}\n", wrong.back());
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return wrong;
+}
+
+void run(std::uint64_t seed, std::size_t rounds, const std::filesystem::path& work) {
+  std::vector<std::unique_ptr<StoreFaults>> workers;
+  for (int w = 0; w < node_cores(); ++w) workers.push_back(std::make_unique<StoreFaults>());
+  const std::vector<FileCall>& calls = workers[0]->calls();
+  for (const auto& worker : workers) {
+    if (worker->calls().size() != calls.size()) throw InternalError("two undisturbed extractions make different calls");
+  }
+  const std::int64_t states = lose_power_everywhere(*workers[0], seed);
+  std::vector<Strike> strikes = all_strikes(calls, seed);
+  const std::size_t all = strikes.size();
+  Record record(work / "struck", calls.size(), all);
+  strikes.resize(std::min(rounds, all));
+  const std::vector<std::string> wrong = strike_all(workers, strikes, seed, record);
+  if (!wrong.empty()) {
+    throw DataError(fmt::format("{} of {} strikes ended wrong, the first: {}; {} has all", wrong.size(), strikes.size(),
+                                wrong[0], (work / "log").string()));
+  }
+  std::map<Strike::Kind, int> made;
+  for (const Strike& strike : strikes) ++made[strike.kind];
+  fmt::print(
+      "soak store, seed {}: {} calls that change the store; {} of all {} strikes: {} kills, {} faults, {} losses of "
+      "power, each continued to the same bytes; {} more states after a loss looked at\n",
+      seed, calls.size(), strikes.size(), all, made[Strike::kKill], made[Strike::kFault], made[Strike::kPowerLoss],
+      states);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 4) {
-    fmt::print(stderr, "usage: store_faults SEED ROUNDS WORK\n");
+    fmt::print(stderr, "usage: store_faults SEED STRIKES WORK\n");
     return 2;
   }
-  const std::uint64_t seed = std::strtoull(argv[1], nullptr, 10);
-  const std::int64_t rounds = std::strtoll(argv[2], nullptr, 10);
-  const std::filesystem::path work = std::filesystem::absolute(argv[3]), state = work / "state";
-  std::filesystem::create_directories(work);
   try {
-    StoreFaults faults;
-    const std::int64_t states = lose_power_everywhere(faults, seed);
-    std::int64_t done = 0;
-    std::ifstream(state) >> done;
-    for (; done < rounds; ++done) {
-      strike(faults, seed, done);
-      std::ofstream(state) << done + 1 << '\n';
-    }
-    const Pairs pairs = pairs_after(faults, done);
-    fmt::print(
-        "soak store, seed {}: {} calls that change the store; {} kills, {} faults ({} of {} pairs of a fault and a "
-        "call, which {} rounds strike all), {} losses of power, each continued to the same bytes; {} more states after "
-        "a loss looked at\n",
-        seed, faults.calls().size(), done, done, pairs.struck, pairs.all, pairs.rounds, done, states);
+    const std::filesystem::path work = std::filesystem::absolute(argv[3]);
+    std::filesystem::create_directories(work);
+    run(std::strtoull(argv[1], nullptr, 10), std::strtoull(argv[2], nullptr, 10), work);
   } catch (const std::exception& e) {
     fmt::print(stderr, "soak store: error: {}\n", e.what());
     return 1;

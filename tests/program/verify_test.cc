@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/config/json.h"
+#include "data/store/json_seal.h"
 #include "data/store/store.h"
 #include "tests/program/program.h"
 
@@ -161,7 +162,8 @@ TEST_F(Verify, DoesNotRepairByAStoreJsonThatNoShardFits) {
   ASSERT_GT(shards.size(), 1U);
   Json wrong = Json::parse(right);
   wrong["fingerprint"] = "of-another-one";
-  place_.write(store, wrong.dump());
+  wrong.erase("checksum");
+  place_.write(store, sealed(wrong));
   const RunResult run = failed("verify features --repair");
   EXPECT_THAT(run.out, HasSubstr(store + ": it has fingerprint of-another-o, and none of "));
   EXPECT_TRUE(place_.files("features/fbank", ".h5") == shards);

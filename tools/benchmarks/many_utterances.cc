@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "data/batches/batch_order.h"
 #include "data/store/apart.h"
+#include "data/store/corpus_features.h"
 #include "tools/benchmarks/measure.h"
 #include "tools/benchmarks/new_store.h"
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/base/file.h"
-#include "data/store/store.h"
+#include "data/store/corpus_features.h"
 
 namespace strata {
 

@@ -22,6 +22,7 @@
 #include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/config/json.h"
+#include "data/store/corpus_features.h"
 #include "tools/benchmarks/many_utterances.h"
 #include "tools/benchmarks/measure.h"
 #include "tools/benchmarks/new_store.h"

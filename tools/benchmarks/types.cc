@@ -12,7 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/config/json.h"
-#include "data/store/store.h"
+#include "data/store/corpus_features.h"
 
 namespace strata {
 namespace {

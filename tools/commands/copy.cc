@@ -50,19 +50,21 @@ int copy_stores(const Arguments& given) {
   std::unique_ptr<Owner> source, target;
   if (given.yes) target = std::make_unique<Owner>(given.target, "strata copy");
   if (given.yes && given.move) source = std::make_unique<Owner>(given.store, "strata copy --move");
+  const BeforeChange still_ours = [&] {
+    target->require();
+    if (source) source->require();
+  };
   for (const fs::path& folder : folders) {
     const FeatureStore store = FeatureStore::open(folder);
     const fs::path to = fs::path(given.target) / folder.filename();
     const std::vector<std::string> corpora = wanted_of(store, given);
-    const CopyForecast done = given.yes ? copy_store(store, to, corpora) : forecast_copy(store, to, corpora);
+    const CopyForecast done =
+        given.yes ? copy_store(store, to, corpora, still_ours) : forecast_copy(store, to, corpora);
     fmt::print("{} to {}: {} {} shards, {:.1f} MB; {} are there already\n", folder.string(), to.string(),
                given.yes ? "copied" : "would copy", done.shards, static_cast<double>(done.bytes) / 1e6,
                done.shards_there);
     if (!given.move) continue;
-    if (given.yes) {
-      for (const Owner* owner : {target.get(), source.get()}) owner->require();
-      remove_copied(store, corpora);
-    }
+    if (given.yes) remove_copied(store, corpora, still_ours);
     fmt::print("{}: {} what was copied\n", folder.string(), given.yes ? "removed" : "would remove");
   }
   if (!given.yes) fmt::print("nothing was changed; --yes does it\n");

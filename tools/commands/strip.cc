@@ -34,7 +34,7 @@ int limit_store(const Arguments& given) {
   for (const CorpusUse& use : least_recently_used(folders, given.limit_bytes)) {
     fmt::print("{}: {} {:.1f} MB, last used {}\n", (use.upstream / use.corpus).string(),
                given.yes ? "removed" : "would remove", static_cast<double>(use.bytes) / 1e6, days_ago(use.last_used));
-    if (given.yes) strip(FeatureStore::open(use.upstream), {{}, {use.corpus}});
+    if (given.yes) strip(FeatureStore::open(use.upstream), {{}, {use.corpus}}, [&] { owner->require(); });
     freed += use.bytes;
   }
   if (freed == 0) fmt::print("{}: it is within the limit\n", given.store);
@@ -53,7 +53,8 @@ int strip_store(const Arguments& given) {
   const std::unique_ptr<Owner> owner = given.yes ? std::make_unique<Owner>(given.store, "strata strip") : nullptr;
   for (const fs::path& folder : folders) {
     const FeatureStore store = FeatureStore::open(folder);
-    const StripForecast done = given.yes ? strip(store, request) : forecast_strip(store, request);
+    const StripForecast done =
+        given.yes ? strip(store, request, [&] { owner->require(); }) : forecast_strip(store, request);
     fmt::print("{}: {} {} shards without {} and {} {} shards, which {} {:.1f} MB\n", folder.string(),
                given.yes ? "rewrote" : "would rewrite", done.shards_rewritten,
                given.taps.empty() ? "taps that go" : fmt::format("{}", fmt::join(given.taps, ", ")),

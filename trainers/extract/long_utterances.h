@@ -8,7 +8,7 @@
 
 #include "core/config/json.h"
 #include "core/upstreams/upstream.h"
-#include "data/store/store.h"
+#include "data/store/corpus_plan.h"
 
 namespace strata {
 

@@ -16,7 +16,7 @@
 #include "core/metrics/ctc_decoding.h"
 #include "core/tensor/safetensors.h"
 #include "data/store/int8.h"
-#include "trainers/extract/extract.h"
+#include "trainers/extract/describe_store.h"
 #include "trainers/extract/stored_features.h"
 #include "trainers/study/expand.h"
 

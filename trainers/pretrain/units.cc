@@ -23,6 +23,7 @@
 #include "core/base/random.h"
 #include "core/base/stop.h"
 #include "core/tensor/safetensors.h"
+#include "data/store/corpus_features.h"
 #include "data/store/hdf5.h"
 #include "data/store/store.h"
 

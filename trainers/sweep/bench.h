@@ -9,6 +9,7 @@
 #include "data/batches/feature_loader.h"
 #include "data/batches/time_means.h"
 #include "data/manifest/manifest.h"
+#include "data/store/corpus_features.h"
 #include "data/store/store.h"
 #include "distributed/mpi.h"
 #include "trainers/study/expand.h"

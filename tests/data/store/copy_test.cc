@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "data/store/corpus_features.h"
 #include "data/store/strip.h"
 #include "data/store/verified.h"
 #include "tests/data/store/small_store.h"

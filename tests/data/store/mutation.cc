@@ -18,6 +18,7 @@
 #include "core/base/hash.h"
 #include "core/base/random.h"
 #include "data/store/blosc.h"
+#include "data/store/corpus_features.h"
 #include "data/store/store.h"
 #include "data/store/verified.h"
 #include "tests/core/upstreams/mutator.h"
@@ -192,6 +193,15 @@ void make_hostile(const fs::path& shard, Mutator& mutator) {
   write(sidecar_path(shard), sidecar.dump());
 }
 
+/// Every other file is as older versions wrote it, so that what it says is all that can be wrong with it.
+void forget_checksum(const fs::path& path, Mutator& mutator) {
+  if (mutator.below(2) == 0) return;
+  Json json = read_json(path);
+  json.erase("checksum");
+  if (json.contains("format")) json["format"] = 2;
+  write(path, json.dump());
+}
+
 void damage(const std::string& campaign, const fs::path& folder, Mutator& mutator) {
   const fs::path corpus = folder / "c", shard = corpus / "shard-00000.h5", other = corpus / "shard-00001.h5";
   const auto json = [&](const std::string& content) { return mutator.json(content); };
@@ -212,8 +222,10 @@ void damage(const std::string& campaign, const fs::path& folder, Mutator& mutato
   } else if (campaign == "sidecar") {
     change(sidecar_path(shard), json);
   } else if (campaign == "store") {
+    forget_checksum(folder / "store.json", mutator);
     change(folder / "store.json", json);
   } else if (campaign == "generation") {
+    forget_checksum(corpus / "generation-000.json", mutator);
     change(corpus / "generation-000.json", json);
   } else if (campaign == "verified") {
     change(corpus / "verified.json", json);

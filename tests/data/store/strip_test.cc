@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "data/store/corpus_features.h"
 #include "tests/data/store/small_store.h"
 #include "tests/errors.h"
 #include "tests/folder.h"
@@ -245,6 +247,38 @@ TEST_P(StrippedStore, IsCompletedAfterAKillAtAnyTime) {
     fs::remove_all(copy);
   }
   EXPECT_GT(struck, 0);
+}
+
+// So that a job from which the store was taken, since it had slept too long, does no more to it.
+TEST_P(StrippedStore, AsksBeforeItChangesAnything) {
+  const auto content = [](const fs::path& folder) {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file()) files[fs::relative(entry.path(), folder)] = read_file(entry.path());
+    }
+    return files;
+  };
+  int asked = 0;
+  for (bool refused = true; refused; ++asked) {
+    const fs::path copy = folder_.string() + std::to_string(asked);
+    fs::copy(folder_, copy, fs::copy_options::recursive);
+    std::map<std::string, std::string> left;
+    refused = false;
+    int before = 0;
+    try {
+      strip(FeatureStore::open(copy), {{"h1", "h2"}, {"other"}}, [&] {
+        if (before++ < asked) return;
+        left = content(copy);
+        throw DataError("taken");
+      });
+    } catch (const DataError& e) {
+      refused = true;
+      EXPECT_EQ(std::string(e.what()), "taken");
+      EXPECT_EQ(content(copy), left) << asked;
+    }
+    fs::remove_all(copy);
+  }
+  EXPECT_GE(asked, 6);  // a corpus that goes, its plans, the other's, what is dropped, two shards
 }
 
 TEST_P(StrippedStore, CompletesTheReplacementOfAShard) {
