@@ -102,10 +102,12 @@ bool is_whole(const FeatureStore& store, const ShardPlan& plan, const fs::path& 
 }
 
 /// What is verified is what is written: one mapping. Then what was written is held against its checksums, too.
-void copy_shard(const FeatureStore& store, const ShardPlan& plan, const fs::path& from, const fs::path& to) {
+void copy_shard(const FeatureStore& store, const ShardPlan& plan, const fs::path& from, const fs::path& to,
+                const BeforeChange& before_change) {
   const ShardReader shard = store.open_shard(from.parent_path().filename(), plan);
   require_whole(shard);
   const std::string sidecar = read_file(sidecar_path(from));
+  before_change();
   write_files_atomically({{sidecar_path(to), {sidecar}}, {to, {shard.bytes()}}});
   require_whole(open(store, to, plan));
 }
@@ -136,10 +138,7 @@ CopyForecast run(const FeatureStore& from, const fs::path& to, const std::vector
         done.shards_there += 1;
         continue;
       }
-      if (before_change != nullptr) {
-        (*before_change)();
-        copy_shard(from, work.plans[s], source, target);
-      }
+      if (before_change != nullptr) copy_shard(from, work.plans[s], source, target, *before_change);
       done.shards += 1;
       done.bytes += static_cast<std::int64_t>(fs::file_size(source) + fs::file_size(sidecar_path(source)));
     }
@@ -167,6 +166,7 @@ void remove_copied(const FeatureStore& from, const std::vector<std::string>& cor
   }
   for (const fs::path& corpus : corpora_of(from)) going.corpora.push_back(corpus.filename());
   strip(from, going, before_change);
+  before_change();
   const fs::path last = from.folder() / "store.json";
   for (const std::string& name : names_of_files(from.folder())) {
     if (name != last.filename()) fs::remove(from.folder() / name);

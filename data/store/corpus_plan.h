@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/config/json.h"
 #include "data/store/store_description.h"
 
 namespace strata {

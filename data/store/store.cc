@@ -82,8 +82,7 @@ FeatureStore FeatureStore::planned(const fs::path& folder, const StoreDescriptio
 FeatureStore FeatureStore::open_or_create(const fs::path& folder, const StoreDescription& description) {
   const fs::path path = folder / "store.json";
   FeatureStore store = planned(folder, description);
-  if (!fs::exists(path) || open(folder).description() != store.description())
-    write_description(store.description(), path);
+  write_description(store.description(), path);
   return store;
 }
 

@@ -20,7 +20,8 @@ using BeforeChange = std::function<void()>;
 /// study sees only those that it lists (spec_of), so that its trials are those of a store made for it alone.
 class FeatureStore {
  public:
-  /// Reads store.json. Throws ConfigError if there is none or its format is of another version.
+  /// Reads store.json. Throws ConfigError if there is none or its format is of another version, DataError if it is
+  /// damaged.
   static FeatureStore open(const std::filesystem::path& folder);
 
   /// What `open_or_create` would give, and nothing is written: for forecasts.

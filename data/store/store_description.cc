@@ -89,7 +89,8 @@ StoreDescription from_json(Json json, const fs::path& path) {
 StoreDescription read_description(const fs::path& path) { return from_json(read_json(path), path); }
 
 void write_description(const StoreDescription& description, const fs::path& path) {
-  write_file_atomically(path, sealed(to_json(description), 1));
+  const std::string text = sealed(to_json(description), 1);
+  if (!fs::exists(path) || read_file(path) != text) write_file_atomically(path, text);
 }
 
 hdf5::Compression compression_from_json(const Json& name, const fs::path& path) {

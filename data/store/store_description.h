@@ -30,7 +30,7 @@ struct StoreDescription {
 /// version.
 StoreDescription read_description(const std::filesystem::path& path);
 
-/// Writes store.json, beside and renamed.
+/// Writes store.json, beside and renamed, unless it says just that; an older format becomes this one.
 void write_description(const StoreDescription& description, const std::filesystem::path& path);
 
 /// nullptr if there is none of that name.

@@ -153,6 +153,7 @@ void rewrite(const ShardWork& work, hdf5::StoredType type, const BeforeChange& b
     utterances.push_back(std::move(utterance));
   }
   const fs::path room = waiting_room(work.path.parent_path());
+  before_change();
   make_folder(room);
   write_shard(room / work.path.filename(), work.kept, type, utterances, shard.failed(), shard.compression(),
               shard.origin());

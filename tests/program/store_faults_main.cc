@@ -15,6 +15,9 @@
 
 #include "core/base/cores.h"
 #include "core/base/error.h"
+#include "core/base/hash.h"
+#include "core/base/random.h"
+#include "tests/program/power_loss.h"
 #include "tests/program/store_faults.h"
 
 namespace {
@@ -77,16 +80,15 @@ std::int64_t lose_power_everywhere(StoreFaults& faults, std::uint64_t seed) {
   return states;
 }
 
-/// Which strikes were made, one a line below a first line that says of how many calls and strikes.
+/// Which strikes were made, one a line below a first line that says of which list.
 class Record {
  public:
-  Record(const std::filesystem::path& path, std::size_t calls, std::size_t strikes) : path_(path) {
-    const std::string head = fmt::format("{} calls, {} strikes", calls, strikes);
+  Record(const std::filesystem::path& path, const std::string& head) : path_(path) {
     std::ifstream file(path_);
     std::string line;
     if (std::getline(file, line) && line == head) {
       for (std::size_t strike = 0; file >> strike;) made_.insert(strike);
-    } else {  // of another program
+    } else {  // of another seed or program
       std::ofstream(path_) << head << '\n';
     }
   }
@@ -102,10 +104,11 @@ class Record {
   std::set<std::size_t> made_;
 };
 
-/// One StoreFaults a core, since most of a strike is the start of the program. Returns what went wrong.
-std::vector<std::string> strike_all(std::vector<std::unique_ptr<StoreFaults>>& workers,
-                                    const std::vector<Strike>& strikes, std::uint64_t seed, Record& record) {
-  std::vector<std::string> wrong;
+/// Ends at the first that goes wrong; returns what went wrong.
+///   workers  one a core, since most of a strike is the start of the program
+std::string strike_all(std::vector<std::unique_ptr<StoreFaults>>& workers, const std::vector<Strike>& strikes,
+                       std::uint64_t seed, Record& record) {
+  std::string wrong;
   std::mutex mutex;
   std::atomic<std::size_t> next = 0;
   std::vector<std::thread> threads;
@@ -114,6 +117,7 @@ std::vector<std::string> strike_all(std::vector<std::unique_ptr<StoreFaults>>& w
       for (std::size_t s = next++; s < strikes.size(); s = next++) {
         {
           const std::lock_guard lock(mutex);
+          if (!wrong.empty()) return;
           if (record.contains(s)) continue;
         }
         std::string found;
@@ -126,8 +130,7 @@ std::vector<std::string> strike_all(std::vector<std::unique_ptr<StoreFaults>>& w
         if (found.empty()) {
           record.add(s);
         } else {
-          wrong.push_back(text_of(strikes[s], faults->calls()) + ": " + found);
-          fmt::print(stderr, "{}\n", wrong.back());
+          wrong = text_of(strikes[s], faults->calls()) + ": " + found;
         }
       }
     });
@@ -136,23 +139,36 @@ std::vector<std::string> strike_all(std::vector<std::unique_ptr<StoreFaults>>& w
   return wrong;
 }
 
-void run(std::uint64_t seed, std::size_t rounds, const std::filesystem::path& work) {
+/// What tells one list of strikes from another: names of files have the number of the process in them, which is left
+/// out.
+std::string identity_of(const std::vector<Strike>& strikes, const std::vector<FileCall>& calls) {
+  std::string text;
+  for (const Strike& strike : strikes) {
+    const std::string kind = strike.call < calls.size() ? calls[strike.call].kind : "";
+    text += fmt::format("{} {} {} {} {}\n", int{strike.kind}, strike.call, kind, strike.fault.text(),
+                        static_cast<int>(strike.kept));
+  }
+  return sha256(text);
+}
+
+void run(std::uint64_t seed, std::size_t count, const std::filesystem::path& work) {
   std::vector<std::unique_ptr<StoreFaults>> workers;
-  for (int w = 0; w < node_cores(); ++w) workers.push_back(std::make_unique<StoreFaults>());
+  const auto most = std::min(static_cast<std::size_t>(node_cores()), count);
+  while (workers.size() < std::max(most, std::size_t{1})) workers.push_back(std::make_unique<StoreFaults>());
   const std::vector<FileCall>& calls = workers[0]->calls();
+  std::vector<Strike> strikes = all_strikes(calls, seed);
+  const std::string identity = identity_of(strikes, calls);
   for (const auto& worker : workers) {
-    if (worker->calls().size() != calls.size()) throw InternalError("two undisturbed extractions make different calls");
+    if (identity_of(all_strikes(worker->calls(), seed), worker->calls()) != identity)
+      throw InternalError("two undisturbed extractions make different calls");
   }
   const std::int64_t states = lose_power_everywhere(*workers[0], seed);
-  std::vector<Strike> strikes = all_strikes(calls, seed);
   const std::size_t all = strikes.size();
-  Record record(work / "struck", calls.size(), all);
-  strikes.resize(std::min(rounds, all));
-  const std::vector<std::string> wrong = strike_all(workers, strikes, seed, record);
-  if (!wrong.empty()) {
-    throw DataError(fmt::format("{} of {} strikes ended wrong, the first: {}; {} has all", wrong.size(), strikes.size(),
-                                wrong[0], (work / "log").string()));
-  }
+  Record record(work / "struck", identity);
+  strikes.resize(std::min(count, all));
+  std::string wrong = strike_all(workers, strikes, seed, record);
+  std::ranges::replace(wrong, '\n', ' ');
+  if (!wrong.empty()) throw DataError(wrong);
   std::map<Strike::Kind, int> made;
   for (const Strike& strike : strikes) ++made[strike.kind];
   fmt::print(

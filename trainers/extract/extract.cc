@@ -20,7 +20,7 @@
 #include "core/base/log.h"
 #include "core/base/progress.h"
 #include "core/base/stop.h"
-#include "data/audio/audio.h"
+#include "core/tensor/feature_spec.h"
 #include "data/manifest/manifest.h"
 #include "distributed/device.h"
 #include "distributed/work_server.h"

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -10,11 +11,11 @@
 namespace strata {
 namespace {
 
+constexpr std::size_t kAhead = 2;  // utterances of a rank that are read from disk while one is added
+
 /// The fits of a model's interfaces, begun; nullptr where there is nothing to fit.
-std::vector<std::unique_ptr<InterfaceFit>> begin_fits(const Model& model, const FeatureLoader& loader,
-                                                      const std::string& id) {
+std::vector<std::unique_ptr<InterfaceFit>> begin_fits(const Model& model, const FeatureBatch& first) {
   std::vector<std::unique_ptr<InterfaceFit>> fits;
-  const FeatureBatch first = loader.load({id});
   for (std::size_t i = 0; i < model.interfaces().size(); ++i) {
     fits.push_back(model.interfaces()[i]->begin_fit(first.features[i][0]));
   }
@@ -33,13 +34,19 @@ at::Tensor from_rank_0(const ParameterSpec& spec, const at::Tensor& value, const
 
 }  // namespace
 
-Parameters fit_interfaces(const Model& model, const FeatureLoader& loader, const std::vector<std::string>& ids,
+Parameters fit_interfaces(const Model& model, const BatchSource& frames, const std::vector<std::string>& ids,
                           const Communicator& group) {
-  const auto fits = begin_fits(model, loader, ids.front());
   const auto size = static_cast<std::size_t>(group.size());
-  for (std::size_t u = static_cast<std::size_t>(group.rank()); u < ids.size(); u += size) {
-    if (const std::size_t ahead = u + 2 * size; ahead < ids.size()) loader.prefetch({ids[ahead]});
-    const FeatureBatch one = loader.load({ids[u]});
+  auto asked = static_cast<std::size_t>(group.rank());
+  const auto ask_until = [&](std::size_t last) {
+    for (; asked < std::min(last + 1, ids.size()); asked += size) frames.prefetch({ids[asked]});
+  };
+  frames.prefetch({ids.front()});  // which every rank takes its widths from
+  ask_until(asked);
+  const auto fits = begin_fits(model, frames.load({ids.front()}));
+  for (auto u = static_cast<std::size_t>(group.rank()); u < ids.size(); u += size) {
+    ask_until(u + kAhead * size);
+    const FeatureBatch one = frames.load({ids[u]});
     for (std::size_t i = 0; i < fits.size(); ++i) {
       if (fits[i]) fits[i]->add(one.features[i][0]);
     }

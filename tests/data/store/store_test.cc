@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "core/base/error.h"
@@ -138,6 +139,8 @@ TEST(FeatureStore, RefusesADamagedDescription) {
   unsealed["format"] = 2;  // which had none
   write_file_atomically(path, unsealed.dump());
   EXPECT_EQ(FeatureStore::open(folder).description(), description());
+  FeatureStore::open_or_create(folder, description());
+  EXPECT_EQ(read_file(path), whole);
 }
 
 const std::vector<Tap> kUpstream = {{"h0", 4, 320}, {"h1", 4, 320}, {"h2", 4, 640}, {"conv", 3, 320, false}};

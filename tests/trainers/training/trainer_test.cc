@@ -267,6 +267,9 @@ TEST_F(TrainerTest, FitsPrincipalAxesBeforeItTrains) {
   for (const auto& [name, value] : together.items()) {
     EXPECT_LT(relative_difference(value, alone[name]), 1e-5) << name;
   }
+  const WatchedSource watched(*data_.loader);
+  fit_interfaces(model, watched, train, world);
+  EXPECT_EQ(watched.unasked(), 0);
   // Not one frame of padding is in the mean.
   at::Tensor sum = at::zeros({12});
   std::int64_t frames = 0;
