@@ -20,6 +20,7 @@
 #include "data/store/checksum.h"
 #include "data/store/chunk.h"
 #include "data/store/int8.h"
+#include "data/store/pages.h"
 #include "data/store/shard_image.h"
 
 namespace strata {
@@ -59,14 +60,6 @@ std::uint64_t checksum_of(const std::vector<ByteRange>& ranges, const OpenFile& 
   return checksum.value();
 }
 
-/// Tells the system how bytes of a mapping will be used. Advice: where it cannot be followed nothing is wrong.
-void advise(const MappedFile& file, const ByteRange& range, int advice) {
-  static const std::int64_t page_bytes = ::sysconf(_SC_PAGESIZE);
-  const std::int64_t within = range.offset % page_bytes;
-  ::madvise(const_cast<char*>(file.data() + (range.offset - within)), static_cast<std::size_t>(within + range.length),
-            advice);
-}
-
 bool lies_in(std::int64_t offset, std::int64_t rows, std::int64_t row_bytes, std::int64_t size_bytes) {
   return offset >= 0 && rows >= 0 && rows <= size_bytes / row_bytes && offset <= size_bytes - rows * row_bytes;
 }
@@ -101,9 +94,10 @@ std::string checksum_of(const ShardOrigin& origin) {
 ShardOrigin read_origin(const Json& record, const fs::path& sidecar) {
   ShardOrigin origin{record.at("fingerprint"), record.at("corpus"), record.at("shard")};
   if (checksum_of(origin) != record.at("checksum").get<std::string>()) {
-    throw DataError(fmt::format("{}: what it says that the shard belongs to does not have its checksum; the file is "
-                                "damaged. `strata verify --repair` removes it, `strata extract` fills the hole",
-                                sidecar.string()));
+    throw DataError(
+        fmt::format("{}: what it says that the shard belongs to does not have its checksum; the file is "
+                    "damaged. `strata verify --repair` removes it, `strata extract` fills the hole",
+                    sidecar.string()));
   }
   return origin;
 }
@@ -119,16 +113,20 @@ void check_origin(const fs::path& path, const ShardOrigin& found, const ShardOri
   const std::string upstream = found.fingerprint == expected.fingerprint
                                    ? "this upstream"
                                    : fmt::format("another upstream (fingerprint {})", fingerprint);
-  throw DataError(fmt::format("{}: it is {} of the corpus \"{}\" of {}, which does not belong here; `strata verify "
-                              "--repair` removes it, `strata extract` fills the hole",
-                              path.string(), printable(found.shard), printable(found.corpus), upstream));
+  throw DataError(
+      fmt::format("{}: it is {} of the corpus \"{}\" of {}, which does not belong here; `strata verify "
+                  "--repair` removes it, `strata extract` fills the hole",
+                  path.string(), printable(found.shard), printable(found.corpus), upstream));
 }
 
 Json make_sidecar(const ShardImage& image, const std::vector<FailedUtterance>& failed,
                   const std::optional<ShardOrigin>& origin) {
   const auto size = static_cast<std::int64_t>(image.bytes.size());
   const std::uint64_t checksum = checksum_of(outside(size, ranges_of(image)), image.bytes.data());
-  Json sidecar = {{"size_bytes", size}, {"checksum", fmt::format("{:016x}", checksum)}, {"frame_data", Json::array()}, {"failed", Json::array()}};
+  Json sidecar = {{"size_bytes", size},
+                  {"checksum", fmt::format("{:016x}", checksum)},
+                  {"frame_data", Json::array()},
+                  {"failed", Json::array()}};
   for (const ByteRange& range : ranges_of(image)) sidecar["frame_data"].push_back({range.offset, range.length});
   for (const FailedUtterance& f : failed) sidecar["failed"].push_back({{"id", f.id}, {"reason", f.reason}});
   if (origin) {
@@ -167,7 +165,8 @@ void write_shard(const fs::path& path, const std::vector<Tap>& taps, hdf5::Store
   try {
     write_files_atomically({{sidecar_path(path), {sidecar}}, {path, pieces_of(image)}});
   } catch (...) {
-    // It may have its name already and only the folder could not be flushed: it goes first, or it would lack its sidecar.
+    // It may have its name already and only the folder could not be flushed: it goes first, or it would lack its
+    // sidecar.
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) ::unlink(sidecar_path(path).c_str());
     throw;
   }
@@ -190,9 +189,10 @@ ShardReader::ShardReader(fs::path path, const std::vector<Tap>& taps, hdf5::Stor
   file_ = std::make_shared<MappedFile>(file);
   identity_ = file.identity();
   size_bytes_ = static_cast<std::int64_t>(file.size_bytes());
-  // Around a page that is missing the system reads up to megabytes; tables lie between the frames, so that whoever opens
-  // a store would read it whole. What is needed is asked for instead.
+  // Around a page that is missing the system reads up to megabytes; tables lie between the frames, so that whoever
+  // opens a store would read it whole. What is needed is asked for instead.
   advise(*file_, {0, size_bytes_}, MADV_RANDOM);
+  knows_what_is_in_memory_ = tells_what_is_in_memory(path_);
   read_sidecar(file);
   if (expected && origin_) check_origin(path_, *origin_, *expected);
   read_tables(taps);
@@ -212,14 +212,17 @@ void ShardReader::read_sidecar(const OpenFile& file) {
     const Json sidecar = Json::parse(read_file(path));
     const std::int64_t size = sidecar.at("size_bytes");
     if (size != size_bytes_) {
-      throw DataError(fmt::format("{}: it has {} bytes, expected {}; it is truncated or was changed. `strata verify --repair` removes it, `strata extract` fills the hole",
-                                  path_.string(), size_bytes_, size));
+      throw DataError(
+          fmt::format("{}: it has {} bytes, expected {}; it is truncated or was changed. `strata verify --repair` "
+                      "removes it, `strata extract` fills the hole",
+                      path_.string(), size_bytes_, size));
     }
     std::vector<ByteRange> frames;
     std::int64_t position = 0;
     for (const Json& range : sidecar.at("frame_data")) {
       frames.push_back({range.at(0), range.at(1)});
-      if (frames.back().offset < position || frames.back().length < 0 || frames.back().length > size - frames.back().offset) {
+      if (frames.back().offset < position || frames.back().length < 0 ||
+          frames.back().length > size - frames.back().offset) {
         throw DataError(fmt::format("{}: its ranges of frame data do not lie in the file", path.string()));
       }
       position = frames.back().offset + frames.back().length;
@@ -228,8 +231,10 @@ void ShardReader::read_sidecar(const OpenFile& file) {
     for (const ByteRange& range : tables) advise(*file_, range, MADV_WILLNEED);
     const std::string found = fmt::format("{:016x}", checksum_of(tables, file));
     if (found != sidecar.at("checksum").get<std::string>()) {
-      throw DataError(fmt::format("{}: its tables do not have the checksum that {} gives; the file is damaged. `strata verify --repair` removes it, `strata extract` fills the hole",
-                                  path_.string(), path.filename().string()));
+      throw DataError(
+          fmt::format("{}: its tables do not have the checksum that {} gives; the file is damaged. `strata verify "
+                      "--repair` removes it, `strata extract` fills the hole",
+                      path_.string(), path.filename().string()));
     }
     for (const Json& f : sidecar.at("failed")) failed_.push_back({f.at("id"), f.at("reason")});
     if (sidecar.contains("belongs_to")) origin_ = read_origin(sidecar.at("belongs_to"), path);
@@ -249,7 +254,8 @@ void ShardReader::read_tables(const std::vector<Tap>& taps) {
     throw replaced(path_);
   ids_ = hdf5::read_texts(file, "utterances/id", place);
   samples_ = hdf5::read_int64s(file, "utterances/samples", place);
-  if (samples_.size() != ids_.size()) throw DataError(fmt::format("{}: {} ids but {} sample counts", place, ids_.size(), samples_.size()));
+  if (samples_.size() != ids_.size())
+    throw DataError(fmt::format("{}: {} ids but {} sample counts", place, ids_.size(), samples_.size()));
   for (const Tap& tap : taps) taps_.push_back(read_tap(file, tap));
 }
 
@@ -401,6 +407,11 @@ bool ShardReader::is_whole(std::size_t tap, std::size_t utterance, const Source&
   return checksum.value() == t.checksum[utterance];
 }
 
+void ShardReader::ask_for(const ByteRange& range) const {
+  if (knows_what_is_in_memory_ && is_in_memory(*file_, range)) return;
+  advise(*file_, range, MADV_WILLNEED);
+}
+
 void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
   const ShardTap& t = taps_.at(tap);
   const std::int64_t first = t.first.at(utterance), end = first + t.count[utterance];
@@ -408,15 +419,15 @@ void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
   if (t.frames.chunk_rows > 0) {
     for (std::int64_t c = first / t.frames.chunk_rows; c <= (end - 1) / t.frames.chunk_rows; ++c) {
       const hdf5::ChunkPlace& chunk = t.frames.chunks[static_cast<std::size_t>(c)];
-      advise(*file_, {chunk.offset_bytes, chunk.size_bytes}, MADV_WILLNEED);
+      ask_for({chunk.offset_bytes, chunk.size_bytes});
     }
   } else {
     const std::int64_t row_bytes = t.frames.columns * hdf5::bytes_of(type_);
-    advise(*file_, {t.frames.offset_bytes + first * row_bytes, (end - first) * row_bytes}, MADV_WILLNEED);
+    ask_for({t.frames.offset_bytes + first * row_bytes, (end - first) * row_bytes});
   }
   if (type_ == hdf5::StoredType::kInt8) {
     const auto bytes = static_cast<std::int64_t>(sizeof(float));
-    advise(*file_, {t.scale.offset_bytes + first * bytes, (end - first) * bytes}, MADV_WILLNEED);
+    ask_for({t.scale.offset_bytes + first * bytes, (end - first) * bytes});
   }
 }
 

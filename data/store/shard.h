@@ -17,6 +17,7 @@
 #include "core/tensor/feature_spec.h"
 #include "data/store/hdf5.h"
 #include "data/store/int8.h"
+#include "data/store/pages.h"
 
 namespace strata {
 
@@ -60,10 +61,10 @@ void write_shard(const std::filesystem::path& path, const std::vector<Tap>& taps
 
 /// One tap of an open shard.
 struct ShardTap {
-  hdf5::Extent frames;               // [rows, D] of the stored type
-  hdf5::Extent scale;                // of int8: [rows] float32
-  std::vector<std::int64_t> first;   // per utterance: first row
-  std::vector<std::int64_t> count;   // per utterance: T
+  hdf5::Extent frames;              // [rows, D] of the stored type
+  hdf5::Extent scale;               // of int8: [rows] float32
+  std::vector<std::int64_t> first;  // per utterance: first row
+  std::vector<std::int64_t> count;  // per utterance: T
   std::vector<std::uint64_t>
       checksum;  // per utterance: XXH3-64 of its stored bytes before compression, of int8 frames and then scales
 };
@@ -85,8 +86,8 @@ class ShardReader {
   /// Opens the shard and its sidecar.
   ///   taps      those that can be read; the shard may hold more, which are then not verified either
   ///   expected  what it must belong to if its sidecar says anything about that; none: whatever it says
-  /// Throws DataError that names the file and what is wrong, or what it belongs to instead; ConfigError if HDF5 lacks the
-  /// filter of its frames.
+  /// Throws DataError that names the file and what is wrong, or what it belongs to instead; ConfigError if HDF5 lacks
+  /// the filter of its frames.
   ShardReader(std::filesystem::path path, const std::vector<Tap>& taps, hdf5::StoredType type,
               const std::optional<ShardOrigin>& expected = std::nullopt);
 
@@ -137,12 +138,15 @@ class ShardReader {
   at::Tensor inflated(const ShardTap& tap, std::size_t utterance, at::ScalarType dtype, const Source& source) const;
   at::Tensor view(std::int64_t offset_bytes, at::IntArrayRef shape, at::ScalarType dtype) const;
   bool is_whole(std::size_t tap, std::size_t utterance, const Source& source) const;
+  /// Has bytes read from disk unless they are in memory; looking costs a fraction of what asking does.
+  void ask_for(const ByteRange& range) const;
 
   std::filesystem::path path_;
   hdf5::StoredType type_;
   std::shared_ptr<const MappedFile> file_;
   OpenFile::Identity identity_;
   std::int64_t size_bytes_ = 0;
+  bool knows_what_is_in_memory_ = false;
   std::vector<std::string> ids_;
   std::vector<std::int64_t> samples_;
   std::vector<FailedUtterance> failed_;

@@ -6,14 +6,10 @@
 #include <vector>
 
 #include "core/tensor/feature_spec.h"
+#include "data/store/pages.h"
 #include "data/store/shard.h"
 
 namespace strata {
-
-struct ByteRange {
-  std::int64_t offset = 0;
-  std::int64_t length = 0;
-};
 
 /// Frames of one tap, or their scales.
 struct FrameData {

@@ -111,16 +111,20 @@ struct WriteSeconds {
   std::int64_t bytes = 0;
 };
 
-/// Writes the store, each shard beside a plain `write` and `fsync` of the same bytes into one file.
-WriteSeconds write_store(const Corpus& corpus, const FeatureStore& store, const fs::path& plain) {
+/// Writes the store, each shard beside a plain `write` and `fsync` of the same bytes into one file; sums over the rounds.
+WriteSeconds write_store(const Corpus& corpus, const FeatureStore& store, const fs::path& plain, int rounds) {
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("noise"));
   std::vector<PlannedUtterance> planned;
   for (std::size_t u = 0; u < corpus.ids().size(); ++u) planned.push_back({corpus.ids()[u], corpus.frames(u) * 320});
   plan.extend(planned, store.description(), Json::array(), kNoiseShardBytes);
   plan.save();
+  std::vector<ShardPlan> shards;
+  for (int round = 0; round < rounds; ++round) shards.insert(shards.end(), plan.shards().begin(), plan.shards().end());
   WriteSeconds seconds;
   std::size_t u = 0;
-  for (const ShardPlan& shard : plan.shards()) {
+  for (const ShardPlan& shard : shards) {
+    u %= corpus.ids().size();
+    fs::remove(plan.folder() / shard.name);
     std::vector<ShardUtterance> utterances;
     for (const std::string& id : shard.ids) {
       utterances.push_back({id, corpus.frames(u) * 320, {}});
@@ -404,7 +408,7 @@ void bench(const Arguments& given) {
     const FeatureStore store = make_store(work / "store", taps_of(kLayers, kWidth));
     fmt::print("{} utterances, {:.2f} GB of float16 in 13 layers of 768\n", given.utterances,
                static_cast<double>(corpus.bytes()) / 1e9);
-    const WriteSeconds written = write_store(corpus, store, work / "plain");
+    const WriteSeconds written = write_store(corpus, store, work / "plain", given.rounds);
     const double gigabytes = static_cast<double>(written.bytes) / 1e9;
     fmt::print("written: {:.2f} GB/s; a plain write and fsync of the same bytes {:.2f} GB/s: {:.0f} %\n",
                gigabytes / written.ours, gigabytes / written.plain, 100 * written.plain / written.ours);
