@@ -45,7 +45,7 @@ Sample read_sample(const Arguments& given) {
       }
       ShardUtterance u{id, features.samples(id), {}};
       for (std::size_t t = 0; t < sample.taps.size(); ++t)
-        u.features.push_back(features.read(id, t).to(at::kFloat).contiguous());
+        u.features.push_back(features.read(id, t).to(at::kFloat, false, /*copy=*/true));  // no view of a mapping
       for (const at::Tensor& x : u.features) in_shard += static_cast<double>(x.nbytes());
       for (const at::Tensor& x : u.features) sample.float_bytes += static_cast<double>(x.nbytes());
       sample.audio_seconds += static_cast<double>(u.samples) / kSampleRateHz;
