@@ -50,8 +50,8 @@ Json read_generation(const fs::path& path) {
   if (nesting_of(text) > kDeepestJson)
     throw DataError(fmt::format("{}: not a valid extraction plan: nested too deep", path.string()));
   try {
+    check_seal(text, path);
     Json generation = Json::parse(text);
-    unseal(generation, path);
     for (const Json& shard : generation.at("shards")) {
       const std::string& name = shard.at("name").get_ref<const std::string&>();
       if (!name.starts_with("shard-") || !name.ends_with(".h5") || name.find('/') != std::string::npos) {

@@ -10,26 +10,27 @@
 namespace strata {
 namespace {
 
-constexpr const char* kKey = "checksum";
+constexpr std::string_view kBegin = "{\"checksum\":\"", kEnd = "\",";
 
-/// Of the canonical text, so that it does not matter how the file is laid out.
-std::string checksum_of(const Json& json) {
-  const std::string text = json.dump();
-  return fmt::format("{:016x}", xxh3(std::as_bytes(std::span(text))));
-}
+std::string checksum_of(std::string_view text) { return fmt::format("{:016x}", xxh3(std::as_bytes(std::span(text)))); }
 
 }  // namespace
 
 std::string sealed(Json json, int indent) {
-  json[kKey] = checksum_of(json);
-  return json.dump(indent) + "\n";
+  json.erase("checksum");
+  const std::string rest = json.dump(indent).substr(1) + "\n";
+  return fmt::format("{}{}{}{}", kBegin, checksum_of(rest), kEnd, rest);
 }
 
-bool unseal(Json& json, const std::filesystem::path& path) {
-  if (!json.is_object() || !json.contains(kKey)) return false;
-  const Json given = json[kKey];
-  json.erase(kKey);
-  if (given == checksum_of(json)) return true;
+bool check_seal(std::string_view text, const std::filesystem::path& path) {
+  if (!text.starts_with(kBegin)) return false;
+  text.remove_prefix(kBegin.size());
+  const std::size_t end = text.find(kEnd);
+  if (end == text.npos || text.substr(0, end) != checksum_of(text.substr(end + kEnd.size()))) fail_seal(path);
+  return true;
+}
+
+void fail_seal(const std::filesystem::path& path) {
   throw DataError(
       fmt::format("{}: what it says does not have its checksum: it is damaged, or was changed by hand; put "
                   "a copy of it back, or remove {} and extract anew",

@@ -2,18 +2,22 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "core/config/json.h"
 
 namespace strata {
 
-/// The text of a JSON object with, under "checksum", the XXH3-64 of what else it says: for the files that tell what
-/// shards hold.
+/// The text of a JSON object that is not empty, with, as its first member, the XXH3-64 of all text behind that: for the
+/// files that tell what shards hold. A "checksum" that the object has is replaced.
 ///   indent  as for Json::dump
 std::string sealed(Json json, int indent = -1);
 
-/// Takes the checksum out. False if there was none, as versions before it wrote. Throws DataError that names `path` if
-/// it is another than that of the rest.
-bool unseal(Json& json, const std::filesystem::path& path);
+/// False if the text of a file does not begin with a checksum, as those of older versions. Throws DataError that names
+/// `path` if it does and that is another than that of the rest.
+bool check_seal(std::string_view text, const std::filesystem::path& path);
+
+/// What is thrown for a file that should have its checksum and has not.
+[[noreturn]] void fail_seal(const std::filesystem::path& path);
 
 }  // namespace strata

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -57,7 +58,7 @@ auto known(const std::vector<std::string>& names, const Json& name, const fs::pa
   return of(name);
 }
 
-StoreDescription from_json(Json json, const fs::path& path) {
+StoreDescription from_json(const Json& json, std::string_view text, const fs::path& path) {
   try {
     const int format = json.at("format");
     if (format < 1 || format > kFormat) {
@@ -65,8 +66,7 @@ StoreDescription from_json(Json json, const fs::path& path) {
           "{}: the store has format {}, this Strata reads formats 1 to {}; extract it anew into another folder",
           path.string(), format, kFormat));
     }
-    if (!unseal(json, path) && format > 2)
-      throw DataError(fmt::format("{}: not a valid store.json: it has no checksum", path.string()));
+    if (!check_seal(text, path) && format > 2) fail_seal(path);
     StoreDescription d;
     d.upstream = json.at("upstream");
     d.fingerprint = json.at("fingerprint");
@@ -86,7 +86,10 @@ StoreDescription from_json(Json json, const fs::path& path) {
 
 }  // namespace
 
-StoreDescription read_description(const fs::path& path) { return from_json(read_json(path), path); }
+StoreDescription read_description(const fs::path& path) {
+  const std::string text = read_file(path);
+  return from_json(parse_json(text, path.string()), text, path);
+}
 
 void write_description(const StoreDescription& description, const fs::path& path) {
   const std::string text = sealed(to_json(description), 1);

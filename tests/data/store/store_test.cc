@@ -92,7 +92,6 @@ TEST(FeatureStore, RefusesWhatItCannotRead) {
   const auto with = [&](const char* key, const Json& value) {
     Json changed = good;
     changed[key] = value;
-    changed.erase("checksum");
     write_file_atomically(path, sealed(changed));
   };
   with("format", 4);
@@ -135,7 +134,10 @@ TEST(FeatureStore, RefusesADamagedDescription) {
   unsealed.erase("checksum");
   write_file_atomically(path, unsealed.dump());
   EXPECT_EQ(error_of<DataError>([&] { FeatureStore::open(folder); }),
-            path.string() + ": not a valid store.json: it has no checksum");
+            path.string() +
+                ": what it says does not have its checksum: it is damaged, or was changed by hand; put a "
+                "copy of it back, or remove " +
+                folder.string() + " and extract anew");
   unsealed["format"] = 2;  // which had none
   write_file_atomically(path, unsealed.dump());
   EXPECT_EQ(FeatureStore::open(folder).description(), description());
