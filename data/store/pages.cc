@@ -12,10 +12,14 @@
 namespace strata {
 namespace {
 
+std::size_t page_bytes() {
+  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
 /// The pages of a mapping that bytes lie in.
 std::span<char> pages_of(const MappedFile& file, const ByteRange& range) {
-  static const std::int64_t page_bytes = ::sysconf(_SC_PAGESIZE);
-  const std::int64_t within = range.offset % page_bytes;
+  const std::int64_t within = range.offset % static_cast<std::int64_t>(page_bytes());
   return {const_cast<char*>(file.data() + (range.offset - within)), static_cast<std::size_t>(within + range.length)};
 }
 
@@ -26,14 +30,24 @@ void advise(const MappedFile& file, const ByteRange& range, int advice) {
   ::madvise(pages.data(), pages.size(), advice);
 }
 
+void ask_for(const MappedFile& file, const ByteRange& range) {
+  // Of what it is asked for at once Linux reads no more than a disk's read-ahead (128 KiB unless it is set) or its
+  // largest request, whichever is more; the rest would come page by page.
+  constexpr std::size_t kOnce = 128 << 10;
+  for (std::span<char> pages = pages_of(file, range); !pages.empty();) {
+    const std::size_t bytes = std::min(pages.size(), kOnce);
+    ::madvise(pages.data(), bytes, MADV_WILLNEED);
+    pages = pages.subspan(bytes);
+  }
+}
+
 bool is_in_memory(const MappedFile& file, const ByteRange& range) {
-  static const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   std::array<unsigned char, 1024> there;
   std::span<char> pages = pages_of(file, range);
   while (!pages.empty()) {
-    const std::size_t bytes = std::min(pages.size(), there.size() * page_bytes);
+    const std::size_t bytes = std::min(pages.size(), there.size() * page_bytes());
     if (::mincore(pages.data(), bytes, there.data()) != 0) return false;
-    const auto count = static_cast<std::ptrdiff_t>((bytes + page_bytes - 1) / page_bytes);
+    const auto count = static_cast<std::ptrdiff_t>((bytes + page_bytes() - 1) / page_bytes());
     if (std::any_of(there.begin(), there.begin() + count, [](unsigned char page) { return (page & 1) == 0; }))
       return false;
     pages = pages.subspan(bytes);
@@ -41,7 +55,7 @@ bool is_in_memory(const MappedFile& file, const ByteRange& range) {
   return true;
 }
 
-bool tells_what_is_in_memory(const fs::path& path) {
+bool tells_what_is_in_memory(const std::filesystem::path& path) {
   struct stat status {};
   return (::stat(path.c_str(), &status) == 0 && status.st_uid == ::geteuid()) ||
          ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0;

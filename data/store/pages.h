@@ -15,6 +15,9 @@ struct ByteRange {
 /// Tells the system how bytes of a mapping will be used (MADV_..). Where it cannot be followed nothing is wrong.
 void advise(const MappedFile& file, const ByteRange& range, int advice);
 
+/// Has all these bytes read from disk, and does not wait.
+void ask_for(const MappedFile& file, const ByteRange& range);
+
 /// True if all these bytes are in memory, as far as the system tells.
 bool is_in_memory(const MappedFile& file, const ByteRange& range);
 

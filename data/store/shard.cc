@@ -228,7 +228,7 @@ void ShardReader::read_sidecar(const OpenFile& file) {
       position = frames.back().offset + frames.back().length;
     }
     const std::vector<ByteRange> tables = outside(size_bytes_, frames);
-    for (const ByteRange& range : tables) advise(*file_, range, MADV_WILLNEED);
+    for (const ByteRange& range : tables) ask_for(*file_, range);
     const std::string found = fmt::format("{:016x}", checksum_of(tables, file));
     if (found != sidecar.at("checksum").get<std::string>()) {
       throw DataError(
@@ -407,9 +407,8 @@ bool ShardReader::is_whole(std::size_t tap, std::size_t utterance, const Source&
   return checksum.value() == t.checksum[utterance];
 }
 
-void ShardReader::ask_for(const ByteRange& range) const {
-  if (knows_what_is_in_memory_ && is_in_memory(*file_, range)) return;
-  advise(*file_, range, MADV_WILLNEED);
+void ShardReader::bring(const ByteRange& range) const {
+  if (!knows_what_is_in_memory_ || !is_in_memory(*file_, range)) ask_for(*file_, range);
 }
 
 void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
@@ -419,15 +418,15 @@ void ShardReader::prefetch(std::size_t tap, std::size_t utterance) const {
   if (t.frames.chunk_rows > 0) {
     for (std::int64_t c = first / t.frames.chunk_rows; c <= (end - 1) / t.frames.chunk_rows; ++c) {
       const hdf5::ChunkPlace& chunk = t.frames.chunks[static_cast<std::size_t>(c)];
-      ask_for({chunk.offset_bytes, chunk.size_bytes});
+      bring({chunk.offset_bytes, chunk.size_bytes});
     }
   } else {
     const std::int64_t row_bytes = t.frames.columns * hdf5::bytes_of(type_);
-    ask_for({t.frames.offset_bytes + first * row_bytes, (end - first) * row_bytes});
+    bring({t.frames.offset_bytes + first * row_bytes, (end - first) * row_bytes});
   }
   if (type_ == hdf5::StoredType::kInt8) {
     const auto bytes = static_cast<std::int64_t>(sizeof(float));
-    ask_for({t.scale.offset_bytes + first * bytes, (end - first) * bytes});
+    bring({t.scale.offset_bytes + first * bytes, (end - first) * bytes});
   }
 }
 

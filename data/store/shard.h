@@ -139,7 +139,7 @@ class ShardReader {
   at::Tensor view(std::int64_t offset_bytes, at::IntArrayRef shape, at::ScalarType dtype) const;
   bool is_whole(std::size_t tap, std::size_t utterance, const Source& source) const;
   /// Has bytes read from disk unless they are in memory; looking costs a fraction of what asking does.
-  void ask_for(const ByteRange& range) const;
+  void bring(const ByteRange& range) const;
 
   std::filesystem::path path_;
   hdf5::StoredType type_;

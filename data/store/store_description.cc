@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <string_view>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -58,7 +57,7 @@ auto known(const std::vector<std::string>& names, const Json& name, const fs::pa
   return of(name);
 }
 
-StoreDescription from_json(const Json& json, std::string_view text, const fs::path& path) {
+StoreDescription from_json(const Json& json, bool is_sealed, const fs::path& path) {
   try {
     const int format = json.at("format");
     if (format < 1 || format > kFormat) {
@@ -66,7 +65,7 @@ StoreDescription from_json(const Json& json, std::string_view text, const fs::pa
           "{}: the store has format {}, this Strata reads formats 1 to {}; extract it anew into another folder",
           path.string(), format, kFormat));
     }
-    if (!check_seal(text, path) && format > 2) fail_seal(path);
+    if (format > 2 && !is_sealed) fail_seal(path);
     StoreDescription d;
     d.upstream = json.at("upstream");
     d.fingerprint = json.at("fingerprint");
@@ -88,7 +87,8 @@ StoreDescription from_json(const Json& json, std::string_view text, const fs::pa
 
 StoreDescription read_description(const fs::path& path) {
   const std::string text = read_file(path);
-  return from_json(parse_json(text, path.string()), text, path);
+  const bool is_sealed = check_seal(text, path);  // first: what else is wrong with a damaged file is misleading
+  return from_json(parse_json(text, path.string()), is_sealed, path);
 }
 
 void write_description(const StoreDescription& description, const fs::path& path) {

@@ -130,7 +130,7 @@ std::string strike_all(std::vector<std::unique_ptr<StoreFaults>>& workers, const
         if (found.empty()) {
           record.add(s);
         } else {
-          wrong = text_of(strikes[s], faults->calls()) + ": " + found;
+          if (wrong.empty()) wrong = text_of(strikes[s], faults->calls()) + ": " + found;
         }
       }
     });
@@ -164,7 +164,7 @@ void run(std::uint64_t seed, std::size_t count, const std::filesystem::path& wor
   }
   const std::int64_t states = lose_power_everywhere(*workers[0], seed);
   const std::size_t all = strikes.size();
-  Record record(work / "struck", identity);
+  Record record(work / "struck", sha256(identity + sha256_of_file("tools/strata_main")));
   strikes.resize(std::min(count, all));
   std::string wrong = strike_all(workers, strikes, seed, record);
   std::ranges::replace(wrong, '\n', ' ');

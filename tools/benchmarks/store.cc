@@ -111,7 +111,7 @@ struct WriteSeconds {
   std::int64_t bytes = 0;
 };
 
-/// Writes the store, each shard beside a plain `write` and `fsync` of the same bytes into one file; sums over the rounds.
+/// Writes the store, each shard beside a plain `write` and `fsync` of the same bytes into one file. Sums over rounds.
 WriteSeconds write_store(const Corpus& corpus, const FeatureStore& store, const fs::path& plain, int rounds) {
   CorpusPlan plan = CorpusPlan::load(store.corpus_folder("noise"));
   std::vector<PlannedUtterance> planned;

@@ -193,13 +193,16 @@ void make_hostile(const fs::path& shard, Mutator& mutator) {
   write(sidecar_path(shard), sidecar.dump());
 }
 
-/// Every other file is as older versions wrote it, so that what it says is all that can be wrong with it.
-void forget_checksum(const fs::path& path, Mutator& mutator) {
-  if (mutator.below(2) == 0) return;
+/// Every other file is one of older versions, without checksum, so that what it says is all that is wrong with it.
+void damage_table(const fs::path& path, Mutator& mutator) {
+  if (mutator.below(2) == 0) {
+    change(path, [&](const std::string& content) { return mutator.bytes(content); });
+    return;
+  }
   Json json = read_json(path);
   json.erase("checksum");
   if (json.contains("format")) json["format"] = 2;
-  write(path, json.dump());
+  write(path, mutator.json(json.dump()));
 }
 
 void damage(const std::string& campaign, const fs::path& folder, Mutator& mutator) {
@@ -222,11 +225,9 @@ void damage(const std::string& campaign, const fs::path& folder, Mutator& mutato
   } else if (campaign == "sidecar") {
     change(sidecar_path(shard), json);
   } else if (campaign == "store") {
-    forget_checksum(folder / "store.json", mutator);
-    change(folder / "store.json", json);
+    damage_table(folder / "store.json", mutator);
   } else if (campaign == "generation") {
-    forget_checksum(corpus / "generation-000.json", mutator);
-    change(corpus / "generation-000.json", json);
+    damage_table(corpus / "generation-000.json", mutator);
   } else if (campaign == "verified") {
     change(corpus / "verified.json", json);
   } else if (campaign == "long_utterances") {

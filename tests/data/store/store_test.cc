@@ -130,6 +130,14 @@ TEST(FeatureStore, RefusesADamagedDescription) {
                 ": what it says does not have its checksum: it is damaged, or was changed by hand; put a "
                 "copy of it back, or remove " +
                 folder.string() + " and extract anew");
+  for (const std::size_t at : {whole.find("\"format\": 3") + 10, whole.find('{', 1)}) {  // told before what follows
+    damaged = whole;
+    damaged.at(at) ^= 4;
+    write_file_atomically(path, damaged);
+    EXPECT_THAT(error_of<DataError>([&] { FeatureStore::open(folder); }),
+                StartsWith(path.string() + ": what it says does not have its checksum: "))
+        << damaged;
+  }
   Json unsealed = Json::parse(whole);
   unsealed.erase("checksum");
   write_file_atomically(path, unsealed.dump());
