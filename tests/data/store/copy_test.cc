@@ -4,6 +4,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "data/store/corpus_features.h"
@@ -142,6 +144,41 @@ TEST_F(Copy, IsAMoveWhoseStoreJsonGoesLast) {
   EXPECT_THAT(names, ElementsAre("c", "d", "compute.json", "store.json"));
   expect_whole(to(), "c");
   expect_whole(to(), "d");
+}
+
+// A job from which a store was taken, since it had slept too long, does no more to it.
+TEST_F(Copy, ChangesNothingOnceItIsRefused) {
+  const auto content = [](const fs::path& folder) {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file()) files[fs::relative(entry.path(), folder)] = read_file(entry.path());
+    }
+    return files;
+  };
+  int refusals = 0;
+  for (bool refused = true; refused; ++refusals) {
+    const fs::path work = work_.string() + std::to_string(refusals), source = work / "from/hubert";
+    fs::copy(work_, work, fs::copy_options::recursive);
+    std::map<std::string, std::string> left;
+    int asked = 0;
+    const BeforeChange refuse_later = [&] {
+      if (asked++ < refusals) return;
+      left = content(work);
+      throw DataError("taken");
+    };
+    refused = false;
+    try {
+      copy_store(FeatureStore::open(source), work / "to/hubert", {}, refuse_later);
+      remove_copied(FeatureStore::open(source), {}, refuse_later);
+      EXPECT_FALSE(fs::exists(source));
+    } catch (const DataError& e) {
+      refused = true;
+      EXPECT_EQ(std::string(e.what()), "taken");
+      EXPECT_TRUE(content(work) == left) << refusals;
+    }
+    fs::remove_all(work);
+  }
+  EXPECT_GE(refusals, 15);  // 4 tables and 4 shards are copied; 4 shards, the plans twice and the rest are removed
 }
 
 TEST_F(Copy, IsAMoveOfTheCorporaThatAreWanted) {
