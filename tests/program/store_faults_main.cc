@@ -129,8 +129,8 @@ std::string strike_all(std::vector<std::unique_ptr<StoreFaults>>& workers, const
         const std::lock_guard lock(mutex);
         if (found.empty()) {
           record.add(s);
-        } else {
-          if (wrong.empty()) wrong = text_of(strikes[s], faults->calls()) + ": " + found;
+        } else if (wrong.empty()) {
+          wrong = text_of(strikes[s], faults->calls()) + ": " + found;
         }
       }
     });

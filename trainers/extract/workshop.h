@@ -67,6 +67,7 @@ void plan_jobs(const Study& study, const ExtractOptions& options, bool writer, W
 /// other taps or another dtype may be asked for.
 void check_room(const Study& study, const ExtractOptions& options, const Workshop& shop);
 
+/// Writes store.json and the plans, on rank 0; before them, nothing else of an extraction is on disk.
 void save_plans(const Study& study, Workshop& shop);
 
 /// By job, on rank 0.

@@ -148,13 +148,6 @@ TEST_F(Copy, IsAMoveWhoseStoreJsonGoesLast) {
 
 // A job from which a store was taken, since it had slept too long, does no more to it.
 TEST_F(Copy, ChangesNothingOnceItIsRefused) {
-  const auto content = [](const fs::path& folder) {
-    std::map<std::string, std::string> files;
-    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_regular_file()) files[fs::relative(entry.path(), folder)] = read_file(entry.path());
-    }
-    return files;
-  };
   int refusals = 0;
   for (bool refused = true; refused; ++refusals) {
     const fs::path work = work_.string() + std::to_string(refusals), source = work / "from/hubert";
@@ -163,7 +156,7 @@ TEST_F(Copy, ChangesNothingOnceItIsRefused) {
     int asked = 0;
     const BeforeChange refuse_later = [&] {
       if (asked++ < refusals) return;
-      left = content(work);
+      left = contents_of(work);
       throw DataError("taken");
     };
     refused = false;
@@ -174,7 +167,7 @@ TEST_F(Copy, ChangesNothingOnceItIsRefused) {
     } catch (const DataError& e) {
       refused = true;
       EXPECT_EQ(std::string(e.what()), "taken");
-      EXPECT_TRUE(content(work) == left) << refusals;
+      EXPECT_TRUE(contents_of(work) == left) << refusals;
     }
     fs::remove_all(work);
   }

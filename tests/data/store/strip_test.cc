@@ -251,13 +251,6 @@ TEST_P(StrippedStore, IsCompletedAfterAKillAtAnyTime) {
 
 // So that a job from which the store was taken, since it had slept too long, does no more to it.
 TEST_P(StrippedStore, ChangesNothingOnceItIsRefused) {
-  const auto content = [](const fs::path& folder) {
-    std::map<std::string, std::string> files;
-    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_regular_file()) files[fs::relative(entry.path(), folder)] = read_file(entry.path());
-    }
-    return files;
-  };
   int asked = 0;
   for (bool refused = true; refused; ++asked) {
     const fs::path copy = folder_.string() + std::to_string(asked);
@@ -268,14 +261,14 @@ TEST_P(StrippedStore, ChangesNothingOnceItIsRefused) {
     try {
       strip(FeatureStore::open(copy), {{"h1", "h2"}, {"other"}}, [&] {
         if (before++ < asked) return;
-        left = content(copy);
+        left = contents_of(copy);
         throw DataError("taken");
       });
     } catch (const DataError& e) {
       refused = true;
       EXPECT_EQ(std::string(e.what()), "taken");
-      if (asked == 0) EXPECT_EQ(left, content(folder_));
-      EXPECT_EQ(content(copy), left) << asked;
+      if (asked == 0) EXPECT_EQ(left, contents_of(folder_));
+      EXPECT_EQ(contents_of(copy), left) << asked;
     }
     fs::remove_all(copy);
   }
